@@ -5,6 +5,7 @@
 Every checkpoint holds model, optimiser and position, so --resume continues where a run stopped.
 """
 import argparse
+import collections
 import json
 import os
 import time
@@ -26,6 +27,7 @@ def options():
     p.add_argument("--sentences", type=int, default=48000, help="sentence questions of the warm-up")
     p.add_argument("--questions", type=int, default=54000, help="passage questions after it")
     p.add_argument("--negatives", type=float, default=0.5, help="BM25 negatives per passage question")
+    p.add_argument("--unanswerable", type=float, default=0.12, help="changed, unanswerable questions per passage question")
     p.add_argument("--others", type=float, default=0.35, help="share of passage questions that are not SQuAD-like")
     p.add_argument("--words", type=int, default=130, help="words in a training window")
     p.add_argument("--heads", choices=("joint", "extractor", "scorer"), default="joint")
@@ -33,6 +35,7 @@ def options():
     p.add_argument("--lr", type=float, default=1e-4)
     p.add_argument("--dropout", type=float, default=0.1)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--steps", type=int, default=0, help="end the run after so many steps, the learning rate falling to its end there")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--evaluate-every", type=int, default=1000, help="steps")
     p.add_argument("--resume", action="store_true")
@@ -76,15 +79,19 @@ def plan(o, sentences, squad_like, others):
         text, start, end = data.window(rng, row["context"], answer["start"], answer["start"] + len(answer["text"]), words)
         return row["question"], text, start, end, 1.0, 1.0
 
-    # The scorer learns from pairs, so a sentence of another article joins a quarter of the sentence questions.
+    # The scorer learns from pairs, so a sentence of another article joins a tenth of the sentence questions.
     warm = Source(sentences, o.seed, "sentence").take(o.sentences)
-    add([[positive(r, 80)] + ([(r["question"], rng.choice(sentences)["context"], -1, -1, 0.0, 0.0)] if rng.random() < 0.25 else [])
+    add([[positive(r, 80)] + ([(r["question"], rng.choice(sentences)["context"], -1, -1, 0.0, 0.0)] if rng.random() < 0.1 else [])
          for r in warm], 2 * o.batch)
     n_warm = len(batches)
     near, far = Source(squad_like, o.seed, "near"), Source(others, o.seed, "far")
     n_far = int(o.questions * o.others)
     rows = data.shuffled(rng, near.take(o.questions - n_far) + far.take(n_far))
     groups = []
+    foreign = collections.defaultdict(set)
+    for r in squad_like + others:
+        foreign[r["title"]] |= data.names(r["context"])
+    foreign = {title: sorted(found) for title, found in foreign.items()}
     for r in rows:
         if not r["answers"]:
             words = r["context"].split()
@@ -94,6 +101,11 @@ def plan(o, sentences, squad_like, others):
         if r["negatives"] and rng.random() < o.negatives:
             group.append((r["question"], rng.choice(r["negatives"]), -1, -1, 0.0, 0.0))
         groups.append(group)
+        if rng.random() < o.unanswerable:
+            question, text, *_ = group[0]
+            changed = data.made_unanswerable(rng, question, text, foreign[r["title"]])
+            if changed:
+                groups.append([(changed, text, -1, -1, 1.0, 0.0)])
     add(groups, o.batch)
     return batches, n_warm
 
@@ -188,6 +200,7 @@ def main():
     near = [r for r in train if r["source"] in data.SQUAD_LIKE]
     far = [r for r in train if r["source"] not in data.SQUAD_LIKE]
     batches, n_warm = plan(o, sentences, near, far)
+    batches = batches[:o.steps or len(batches)]
     print(f"{len(sentences)} sentences, {len(near)} SQuAD-like, {len(far)} other, {len(dev)} held out; "
           f"{len(batches)} steps, {n_warm} of them warm-up", flush=True)
 
