@@ -21,6 +21,9 @@ from model import from_encoder
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--encoder", required=True, help="folder with config.json, model.safetensors, vocab.txt")
+    p.add_argument("--start", help="checkpoint.pt of a trained reader to begin with, in place of the encoder's own weights")
+    p.add_argument("--layers", type=lambda v: [int(x) for x in v.split(",")], help="keep these encoder layers: 1,3,5")
+    p.add_argument("--teacher", help="checkpoint.pt of a trained reader whose logits are learned beside the labels")
     p.add_argument("--data", required=True, help="folder with train_paragraph.jsonl.gz and train_sentence.jsonl.gz")
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
     p.add_argument("--out", required=True)
@@ -140,12 +143,28 @@ def span_loss(logits, target, group, passage):
     return (everything[group[has]] - picked).sum() / max(1, int(has.sum()))
 
 
-def loss_of(model, e, heads):
+def teacher_loss(span, pair, e, teacher, temperature=2.0):
+    """Distance to the teacher's span distribution within each passage, and to its relevance and answerability (Hinton et al. 2015)."""
+    with torch.no_grad():
+        span_t, pair_t = teacher(e)
+
+    def log_probabilities(logits):
+        return (logits.masked_fill(~e["passage"][..., None], -1e4) / temperature).log_softmax(1)
+
+    p, q = log_probabilities(span_t), log_probabilities(span)
+    spans = (p.exp() * (p - q)).sum(1).mean() * temperature ** 2
+    return spans + bce(pair, pair_t.sigmoid()) - bce(pair_t, pair_t.sigmoid())
+
+
+def loss_of(model, e, heads, teacher=None):
     span, pair = model(e)
     extractor = (span_loss(span[..., 0], e["start"], e["group"], e["passage"]) +
                  span_loss(span[..., 1], e["end"], e["group"], e["passage"])) / 2
     scorer = bce(pair[:, 0], e["relevant"]) + bce(pair[:, 1], e["answerable"])
-    return {"joint": extractor + 0.5 * scorer, "extractor": extractor, "scorer": 0.5 * scorer}[heads], extractor, scorer
+    loss = {"joint": extractor + 0.5 * scorer, "extractor": extractor, "scorer": 0.5 * scorer}[heads]
+    if teacher is not None:
+        loss = 0.5 * loss + teacher_loss(span, pair, e, teacher)
+    return loss, extractor, scorer
 
 
 @torch.inference_mode()
@@ -205,7 +224,8 @@ def main():
           f"{len(batches)} steps, {n_warm} of them warm-up", flush=True)
 
     tokenizer = BertTokenizerFast(vocab_file=f"{o.encoder}/vocab.txt", do_lower_case=True)
-    model = from_encoder(o.encoder, o.dropout).train()
+    model = from_encoder(o.encoder, o.dropout, o.start, o.layers).train()
+    teacher = from_encoder(o.encoder, start=o.teacher).eval() if o.teacher else None
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
@@ -227,7 +247,7 @@ def main():
     while step < len(batches):
         for g in optimiser.param_groups:
             g["lr"] = o.lr * min((step + 1) / 200, 1, max(0.02, (len(batches) - step) / (0.7 * len(batches))))
-        loss, extractor, scorer = loss_of(model, encode(tokenizer, batches[step]), o.heads)
+        loss, extractor, scorer = loss_of(model, encode(tokenizer, batches[step]), o.heads, teacher)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
