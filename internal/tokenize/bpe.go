@@ -75,7 +75,7 @@ func newBPE(t table, pairs [][2]string, opts BPEOptions) (*BPE, error) {
 	for value, name := range byteNames() {
 		id, ok := t.ids[string(name)]
 		if !ok {
-			return nil, fmt.Errorf("the vocabulary has no token %q for byte 0x%02x", name, value)
+			return nil, fmt.Errorf("the vocabulary has no token %q for byte 0x%02x", string(name), value)
 		}
 		b.bytes[value] = id
 	}

@@ -212,6 +212,9 @@ func (f *jsonFile) bytePair(t table, over overrides) (*BPE, error) {
 	if post := f.PostProcessor; post != nil && post.Type == "RobertaProcessing" {
 		opts.Begin, opts.End = post.CLS.Token, post.SEP.Token
 		opts.KeepSpaces = !or(post.TrimOffsets, true)
+		if p := post.AddPrefixSpace; p != nil && *p != or(pre.AddPrefixSpace, true) {
+			return nil, fmt.Errorf("pre_tokenizer and post_processor differ in add_prefix_space")
+		}
 	} else {
 		// Without a processor that trims them, the reference leaves offsets as they are.
 		opts.KeepSpaces = post == nil || post.Type != "ByteLevel" || !or(post.TrimOffsets, true)
@@ -275,8 +278,8 @@ func (l *layout) template(post *jsonStep, t *table) error {
 }
 
 // cutTemplate returns the special tokens before, between and after the named sequences.
-func cutTemplate(parts []jsonPart, t *table, names ...string) (ids [][]int32, last int32, err error) {
-	ids = make([][]int32, 1)
+func cutTemplate(parts []jsonPart, t *table, names ...string) ([][]int32, int32, error) {
+	ids, last := make([][]int32, 1), int32(0)
 	for i, p := range parts {
 		slot := p.SpecialToken
 		if p.Sequence != nil {

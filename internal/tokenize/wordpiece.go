@@ -138,7 +138,8 @@ func readLines(r io.Reader) ([]string, error) {
 		return nil, err
 	}
 	if len(data) > trieNodesMax {
-		return nil, fmt.Errorf("the vocabulary has %d bytes, allowed are %d", len(data), trieNodesMax)
+		return nil, fmt.Errorf("the vocabulary has %d bytes, allowed are %d",
+			len(data), trieNodesMax)
 	}
 	pieces := make([]string, 0, bytes.Count(data, []byte{'\n'})+1)
 	lines := bufio.NewScanner(strings.NewReader(string(data)))
@@ -195,7 +196,9 @@ func (w *WordPiece) AppendTokens(dst []Token, text string) []Token {
 //	runes   the characters of the word
 //	base    where it begins in the original text, when every byte lies where it did
 //	places  otherwise the original bytes of each of the word's bytes
-func (w *WordPiece) appendPieces(dst []Token, word []byte, runes, base int, places []place) []Token {
+func (w *WordPiece) appendPieces(
+	dst []Token, word []byte, runes, base int, places []place,
+) []Token {
 	if len(word) == 0 {
 		return dst
 	}
