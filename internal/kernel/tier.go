@@ -38,7 +38,7 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("CPU tier %s is not available here: %s is missing",
+	return fmt.Sprintf("CPU tier %s needs what is missing here: %s",
 		e.Tier, strings.Join(e.Missing, ", "))
 }
 

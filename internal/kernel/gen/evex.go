@@ -30,8 +30,8 @@ func dotBF16(acc, a, b int) []byte { return evex512(prefixF3, 0x52, acc, a, b) }
 // toBF16 encodes VCVTNE2PS2BF16: dst = 16 values of low, then 16 of high, rounded to nearest even.
 func toBF16(dst, high, low int) []byte { return evex512(prefixF2, 0x72, dst, high, low) }
 
-// bytes spells encoded instructions for the Go assembler.
-func bytes(code []byte) string {
+// spell writes an encoded instruction for the Go assembler.
+func spell(code []byte) string {
 	var parts []string
 	for _, b := range code {
 		parts = append(parts, fmt.Sprintf("BYTE $0x%02x", b))

@@ -20,7 +20,7 @@ func fma(register string) func(a *assembly, broadcast, b, acc int) {
 }
 
 func dot(a *assembly, broadcast, b, acc int) {
-	a.op("%s // VDPBF16PS Z%d, Z%d, Z%d", bytes(dotBF16(acc, broadcast, b)), b, broadcast, acc)
+	a.op("%s // VDPBF16PS Z%d, Z%d, Z%d", spell(dotBF16(acc, broadcast, b)), b, broadcast, acc)
 }
 
 var tileKinds = []tileKind{
@@ -180,6 +180,6 @@ func (a *assembly) peaks() {
 		a.end()
 	}
 	loop("peakF32AVX512", 24, func(acc int) { a.op("VFMADD231PS Z24, Z25, Z%d", acc) })
-	loop("peakBF16AVX512", 24, func(acc int) { a.op("%s", bytes(dotBF16(acc, 25, 24))) })
+	loop("peakBF16AVX512", 24, func(acc int) { a.op("%s", spell(dotBF16(acc, 25, 24))) })
 	loop("peakF32AVX2", 12, func(acc int) { a.op("VFMADD231PS Y12, Y13, Y%d", acc) })
 }

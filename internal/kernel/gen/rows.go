@@ -43,7 +43,7 @@ func (a *assembly) convertNative() {
 	a.convertFunction("toBF16Native")
 	a.rowLoop(128, func() {
 		a.op("VMOVUPS (SI)(BX*1), Z0\nVMOVUPS 64(SI)(BX*1), Z1\n%s // VCVTNE2PS2BF16 Z0, Z1, Z2",
-			bytes(toBF16(2, 1, 0)))
+			spell(toBF16(2, 1, 0)))
 		a.op("VMOVUPS Z2, (R10)\nADDQ $64, R10")
 	})
 	a.convertEnd()

@@ -157,7 +157,7 @@ func (a *assembly) softmaxBF16() {
 			a.exp2(v, "Z1", "Z2", v.r(p), low, "")
 			a.op("VADDPS %s, %s, %s", v.r(p), sum, sum)
 		}
-		a.op("%s\nVMOVUPS Z4, (SI)\nADDQ $64, SI", bytes(toBF16(4, 8, 3)))
+		a.op("%s\nVMOVUPS Z4, (SI)\nADDQ $64, SI", spell(toBF16(4, 8, 3)))
 	})
 	a.reduce(v, "VADDPS", 5, 1)
 	a.op("VMOVUPS %s, Z1\nVDIVPS Z5, Z1, Z1\nVMOVSS X1, (R10)", a.float(1))
