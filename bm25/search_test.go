@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // exhaustive ranks by reading every posting of every term: the plain reading of the definition
@@ -365,4 +366,13 @@ func TestParamsAreChecked(t *testing.T) {
 			t.Errorf("%v is accepted", p)
 		}
 	}
+}
+
+// durations are times of single operations.
+type durations []time.Duration
+
+// quantile returns the share-th time in milliseconds.
+func (d durations) quantile(share float64) float64 {
+	slices.Sort(d)
+	return float64(d[min(int(share*float64(len(d))), len(d)-1)]) / float64(time.Millisecond)
 }
