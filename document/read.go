@@ -22,7 +22,7 @@ const fileBytesMaxDefault = 64 << 20
 type ReadOptions struct {
 	FileBytesMax     int64         // the file; 64 MiB
 	TextBytesMax     int64         // the text in it; 128 MiB
-	ExpandedBytesMax int64         // what a compressed file unpacks to; 256 MiB
+	ExpandedBytesMax int64         // what a compressed file unpacks to; 128 MiB
 	DepthMax         int           // nesting of XML elements; 512
 	PagesMax         int           // pages of a PDF; 10,000
 	Duration         time.Duration // time spent on it; 60 s
