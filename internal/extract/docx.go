@@ -204,9 +204,7 @@ func (d *docxReader) token(token xml.Token) error {
 func (d *docxReader) start(e xml.StartElement) {
 	switch e.Name.Local {
 	case "p":
-		d.b.end(2)
-		d.b.level = 0
-		d.paragraph, d.begun = docxStyle{}, false
+		d.paragraphEnd()
 	case "pPr":
 		d.inPara = true
 	case "pStyle":
@@ -237,13 +235,7 @@ func (d *docxReader) start(e xml.StartElement) {
 func (d *docxReader) end(local string) {
 	switch local {
 	case "p":
-		gap := 2
-		if len(d.b.rows) > 0 {
-			gap = 1
-		}
-		d.b.end(gap)
-		d.b.level = 0
-		d.paragraph, d.begun = docxStyle{}, false
+		d.paragraphEnd()
 	case "pPr":
 		d.inPara = false
 	case "t":
@@ -253,6 +245,16 @@ func (d *docxReader) end(local string) {
 	case "tbl":
 		d.b.end(2)
 	}
+}
+
+func (d *docxReader) paragraphEnd() {
+	gap := 2
+	if len(d.b.rows) > 0 {
+		gap = 1
+	}
+	d.b.end(gap)
+	d.b.level = 0
+	d.paragraph, d.begun = docxStyle{}, false
 }
 
 // begin applies the paragraph's style before its first text.

@@ -41,6 +41,10 @@ type Limits struct {
 	DepthMax         int           // nesting of XML elements; 512
 	PagesMax         int           // pages of a PDF; 10,000
 	Duration         time.Duration // time for one file; 60 s
+
+	// CacheDir is a folder where the compiled PDF reader is kept, which saves two seconds in the next
+	// process; "" keeps it in memory. The first PDF of a process decides.
+	CacheDir string
 }
 
 // WithDefaults returns l with every zero field replaced by its default.
