@@ -23,6 +23,9 @@ const (
 	passageGapMax = 2000
 )
 
+// sectionUnitsMax bounds the sentences held at once: a longer section is cut in two.
+const sectionUnitsMax = 1 << 16
+
 // unit is a sentence, or a piece of one that is too long: passages are runs of whole units.
 type unit struct {
 	span     ByteSpan
@@ -83,7 +86,7 @@ func (c *passageCutter) block(block ByteSpan) {
 		c.nextHeading++
 	}
 	far := len(c.units) > 0 && block.Start-c.units[len(c.units)-1].span.End > passageGapMax
-	if page != c.page || far || heading && c.hasBody {
+	if page != c.page || far || len(c.units) > sectionUnitsMax || heading && c.hasBody {
 		c.flush()
 	}
 	c.page = page

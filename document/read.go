@@ -22,16 +22,21 @@ const fileBytesMaxDefault = 64 << 20
 type ReadOptions struct {
 	FileBytesMax     int64         // the file; 64 MiB
 	TextBytesMax     int64         // the text in it; 128 MiB
-	ExpandedBytesMax int64         // what a compressed file unpacks to; 256 MiB
+	ExpandedBytesMax int64         // what a compressed file unpacks to; 128 MiB
 	DepthMax         int           // nesting of XML elements; 512
 	PagesMax         int           // pages of a PDF; 10,000
 	Duration         time.Duration // time spent on it; 60 s
+
+	// CacheDir is a folder of the user's own where the compiled PDF reader is kept. It saves two seconds
+	// at the first PDF of the next process. "" keeps it in memory; the first PDF of a process decides.
+	CacheDir string
 }
 
 func (o ReadOptions) limits() extract.Limits {
 	return extract.Limits{
 		TextBytesMax: o.TextBytesMax, ExpandedBytesMax: o.ExpandedBytesMax,
 		DepthMax: o.DepthMax, PagesMax: o.PagesMax, Duration: o.Duration,
+		CacheDir: o.CacheDir,
 	}
 }
 

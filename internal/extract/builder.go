@@ -159,10 +159,13 @@ func (b *builder) verbatim(s string) {
 	}
 }
 
-// full tells whether n more bytes would pass the limit, and remembers it.
+// full tells whether n more bytes, or the blocks so far, pass a limit, and remembers it.
 func (b *builder) full(n int) bool {
 	if b.err == nil && int64(len(b.text))+int64(n) > b.max {
 		b.err = refuseTooLong(b.max)
+	}
+	if b.err == nil && len(b.blocks) > blocksMax {
+		b.err = errBlocks
 	}
 	return b.err != nil
 }

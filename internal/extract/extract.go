@@ -36,11 +36,15 @@ type Content struct {
 // Limits bounds what one file may cost. A zero field means the default named beside it.
 type Limits struct {
 	TextBytesMax     int64         // extracted text; 128 MiB
-	ExpandedBytesMax int64         // bytes unpacked from a compressed file; 256 MiB
+	ExpandedBytesMax int64         // bytes unpacked from a compressed file; 128 MiB
 	EntriesMax       int           // files inside a compressed file; 20,000
 	DepthMax         int           // nesting of XML elements; 512
 	PagesMax         int           // pages of a PDF; 10,000
 	Duration         time.Duration // time for one file; 60 s
+
+	// CacheDir is a folder where the compiled PDF reader is kept, which saves two seconds in the next
+	// process; "" keeps it in memory. The first PDF of a process decides.
+	CacheDir string
 }
 
 // WithDefaults returns l with every zero field replaced by its default.
@@ -49,7 +53,7 @@ func (l Limits) WithDefaults() Limits {
 		l.TextBytesMax = 128 << 20
 	}
 	if l.ExpandedBytesMax == 0 {
-		l.ExpandedBytesMax = 256 << 20
+		l.ExpandedBytesMax = 128 << 20
 	}
 	if l.EntriesMax == 0 {
 		l.EntriesMax = 20_000
@@ -65,6 +69,12 @@ func (l Limits) WithDefaults() Limits {
 	}
 	return l
 }
+
+// blocksMax is the most blocks one file may have. Real files of the largest size have fewer; a file
+// made of millions of one-letter paragraphs would cost far more memory than its size.
+const blocksMax = 8 << 20
+
+var errBlocks = refuse("more than %d paragraphs or lines", blocksMax)
 
 // Refusal says why a file is not read. Reason is a phrase for a person: "encrypted PDF".
 type Refusal struct{ Reason string }
@@ -142,10 +152,14 @@ func parse(ctx context.Context, name string, data []byte, limits Limits) (*Conte
 	if err != nil {
 		return nil, err
 	}
+	if len(content.Blocks) > blocksMax {
+		return nil, errBlocks
+	}
 	if len(content.Blocks) == 0 {
 		return nil, refuse("no text in this %s file", content.Format)
 	}
-	if content.Title == "" && len(content.Headings) > 0 {
+	records := kind == "jsonl" || kind == "csv" // whose headings are of single records
+	if content.Title == "" && len(content.Headings) > 0 && !records {
 		content.Title = content.Headings[0].Label
 	}
 	return content, nil

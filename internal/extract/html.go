@@ -34,12 +34,17 @@ func parseXML(ctx context.Context, source string, limits Limits) (*Content, erro
 	return b.content("xml", title)
 }
 
+// htmlTokenBytesMax is the longest tag or stretch of text without tags. A tag costs many times its
+// length in memory.
+const htmlTokenBytesMax = 16 << 20
+
 // readHTML appends the visible text of source to b and returns the page's title. With isXML every
 // unknown element is a block.
 func readHTML(ctx context.Context, source string, b *builder, isXML bool) (string, error) {
 	source = strings.TrimPrefix(source, "\uFEFF")
 	r := &htmlReader{b: b, tokens: html.NewTokenizer(strings.NewReader(source)), isXML: isXML}
 	r.tokens.AllowCDATA(isXML)
+	r.tokens.SetMaxBuf(htmlTokenBytesMax)
 	for i := 0; ; i++ {
 		if err := every(ctx, i); err != nil {
 			return "", err
@@ -50,7 +55,7 @@ func readHTML(ctx context.Context, source string, b *builder, isXML bool) (strin
 		switch r.tokens.Next() {
 		case html.ErrorToken:
 			if err := r.tokens.Err(); !errors.Is(err, io.EOF) {
-				return "", refuse("damaged HTML: %v", err)
+				return "", refuse("a tag or text longer than %s", ByteSize(htmlTokenBytesMax))
 			}
 			r.preEnd()
 			b.end(2)

@@ -14,6 +14,9 @@ import (
 // Markdown. Deeper text is read as plain text: nobody wrote it to be read.
 const markdownNestingMax = 64
 
+// markdownNodesMax is about the largest tree that is built; longer files are read as plain text.
+const markdownNodesMax = 1 << 20
+
 // parseMarkdown reads Markdown. Text is the file, markup and all, so that offsets are offsets in the
 // file; headings and blocks are found by goldmark. Inline markup is not parsed: only its boundaries
 // would matter, and its grammar has slow corners.
@@ -23,14 +26,12 @@ func parseMarkdown(ctx context.Context, source string, limits Limits) (*Content,
 	}
 	content := &Content{Format: "md", Text: source}
 	body := frontMatter(content)
-	if markdownNesting(source[body:]) > markdownNestingMax {
+	if deepest, nodes := markdownCost(source[body:]); deepest > markdownNestingMax ||
+		nodes > markdownNodesMax {
 		content.Blocks = textBlocks(content.Blocks, source[body:], body)
 		return content, nil
 	}
-	blocks := parser.NewParser(
-		parser.WithBlockParsers(parser.DefaultBlockParsers()...),
-		parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...),
-	)
+	blocks := parser.NewParser(parser.WithBlockParsers(parser.DefaultBlockParsers()...))
 	raw := []byte(source)
 	root := blocks.Parse(text.NewReader(raw[body:]))
 	w := &markdownWalk{source: source, base: body, content: content}
@@ -89,14 +90,21 @@ func (w *markdownWalk) block(node ast.Node) ast.WalkStatus {
 			}
 		}
 	default:
-		w.paragraph(spans, whole)
+		w.paragraph(spans)
 	}
 	return ast.WalkSkipChildren
 }
 
 // paragraph adds a paragraph, or the rows of a table: a paragraph whose second line rules off the
 // first.
-func (w *markdownWalk) paragraph(spans []Span, whole Span) {
+func (w *markdownWalk) paragraph(spans []Span) {
+	for len(spans) > 0 && isReference(w.source[spans[0].Start:spans[0].End]) {
+		spans = spans[1:]
+	}
+	if len(spans) == 0 {
+		return
+	}
+	whole := Span{spans[0].Start, spans[len(spans)-1].End}
 	if len(spans) < 2 || !isTableRule(w.source[spans[1].Start:spans[1].End]) {
 		w.add(whole)
 		return
@@ -248,28 +256,47 @@ func plainInline(s string) string {
 	return collapse(b.String())
 }
 
-// markdownNesting returns the most quote and list markers that one line begins with.
-func markdownNesting(s string) int {
-	deepest := 0
+// markdownCost returns the most quote and list markers that one line begins with, and an upper bound
+// of the nodes that parsing makes.
+func markdownCost(s string) (deepest, nodes int) {
 	for at := 0; at < len(s); {
 		end, next := lineEnd(s, at)
-		n := 0
-		for i := at; i < end; i++ {
-			c := s[i]
-			if c == '>' || c == '-' || c == '*' || c == '+' {
-				n++
-			} else if c != ' ' && c != '\t' && c != '.' && c != ')' && (c < '0' || c > '9') {
-				break
-			} else if (c == '.' || c == ')') && i > at {
-				n++
-			}
-		}
-		if n > markdownNestingMax && strings.Trim(s[at:end], "-* \t_+=") == "" &&
-			strings.IndexByte(s[at:end], ' ') < 0 {
-			n = 0 // a rule
-		}
+		n := lineMarkers(s[at:end])
 		deepest = max(deepest, n)
+		nodes += 1 + 2*n
 		at = next
 	}
-	return deepest
+	return deepest, nodes
+}
+
+// lineMarkers counts the characters that may open quotes and lists at the start of a line. Rules
+// ("-----", "* * *") are none.
+func lineMarkers(s string) int {
+	n, first, same := 0, byte(0), true
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case '>', '-', '*', '+', '.', ')':
+			if n == 0 {
+				first = c
+			}
+			same = same && c == first
+			n++
+		case ' ', '\t', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		default:
+			return n
+		}
+	}
+	if same && (first == '-' || first == '*') && n >= 3 {
+		return 0
+	}
+	return n
+}
+
+// isReference recognises the definition of a link, which no reader of the page sees.
+func isReference(s string) bool {
+	if len(s) < 4 || s[0] != '[' {
+		return false
+	}
+	i := strings.Index(s, "]:")
+	return i > 1 && !strings.Contains(s[:i], "[^") && strings.IndexByte(s[1:i], ']') < 0
 }

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"encoding/json"
 	"path/filepath"
 	"strings"
 )
@@ -151,6 +152,10 @@ func sniffText(name, text string) (string, error) {
 	case ".csv", ".tsv", ".tab":
 		if delimiter(text) != 0 {
 			return "csv", nil
+		}
+	case ".json":
+		if json.Valid([]byte(strings.TrimPrefix(text, "\uFEFF"))) {
+			return "jsonl", nil
 		}
 	case ".md", ".markdown", ".mdown", ".mkd", ".mdx":
 		return "md", nil

@@ -15,6 +15,9 @@ func parseText(_ context.Context, text string, limits Limits) (*Content, error) 
 	return &Content{Format: "txt", Text: text, Blocks: textBlocks(nil, text, 0)}, nil
 }
 
+// paragraphLinesMax bounds the lines that are looked at together.
+const paragraphLinesMax = 4096
+
 // line is one line of a paragraph, without its line break and outer white space.
 type line struct {
 	start, end int
@@ -41,10 +44,14 @@ func textBlocks(blocks []Span, s string, base int) []Span {
 		for end > start && isBlank(s[end-1]) {
 			end--
 		}
-		if start == end {
+		if start == end || len(paragraph) == paragraphLinesMax {
 			blocks = paragraphBlocks(blocks, s, base, paragraph)
 			paragraph = paragraph[:0]
-		} else {
+		}
+		if len(blocks) > blocksMax {
+			return blocks // the caller refuses the file
+		}
+		if start < end {
 			paragraph = append(paragraph, line{start, end, indent})
 		}
 		at = next
