@@ -2,34 +2,10 @@ package nn
 
 import (
 	"context"
-	"math"
+	"fmt"
+
+	"evident/internal/kernel"
 )
-
-// LayerNorm scales every row to mean 0 and variance 1, then by Gain, plus Bias.
-type LayerNorm struct {
-	Gain, Bias []float32
-	Epsilon    float32
-}
-
-// Forward normalises x [m, d] in place.
-func (n *LayerNorm) Forward(x []float32, m int) {
-	d := len(n.Gain)
-	for i := range m {
-		row := x[i*d:][:d]
-		mean, variance := 0.0, 0.0
-		for _, v := range row {
-			mean += float64(v)
-		}
-		mean /= float64(d)
-		for _, v := range row {
-			variance += (float64(v) - mean) * (float64(v) - mean)
-		}
-		scale := 1 / math.Sqrt(variance/float64(d)+float64(n.Epsilon))
-		for j, v := range row {
-			row[j] = float32((float64(v)-mean)*scale)*n.Gain[j] + n.Bias[j]
-		}
-	}
-}
 
 // EncoderLayer is one post-norm block (Vaswani et al. 2017, as BERT uses it):
 // x = AttentionNorm(x + Out(attention(QKV(x)))); x = FeedForwardNorm(x + Down(act(Up(x)))).
@@ -43,94 +19,92 @@ type EncoderLayer struct {
 	Activation      Activation
 }
 
-// Encoder is a stack of layers.
+// Encoder is a stack of layers. It may be used by any number of callers at once.
 type Encoder struct {
-	Width  int // d
-	Layers []EncoderLayer
+	Width   int // d
+	Layers  []EncoderLayer
+	Threads int // most threads one call uses; 0 means GOMAXPROCS. The result does not depend on it
 }
 
-// Forward runs all layers on x [M, d] in place. Tokens attend within their own sequence only.
-// It stops between layers when ctx ends and returns its error; x is then of no use.
+// groupRows bounds the rows that go through a layer together, unless one sequence is longer:
+// what lies between its steps then fits into the caches, whatever the size of the batch.
+const groupRows = 1024
+
+// Forward runs all layers on x [M, d] in place. Tokens attend within their own sequence only; a
+// sequence's result does not depend on what else is in the batch. It stops between layers when ctx
+// ends and returns its error; x is then of no use.
 func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) error {
 	seqs.Check()
+	if len(x) < seqs.Rows()*e.Width {
+		panic(fmt.Sprintf("nn: %d values are not %d rows of width %d", len(x), seqs.Rows(), e.Width))
+	}
+	if len(e.Layers) == 0 {
+		return ctx.Err()
+	}
+	w := newWorkspace(e.Layers[0].QKV.set, e.Threads)
+	defer w.release()
+	groups := seqs.groups(groupRows)
 	for i := range e.Layers {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		e.Layers[i].forward(x, e.Width, seqs)
+		for _, group := range groups {
+			e.Layers[i].forward(w, x[group.first*e.Width:], e.Width, group.seqs)
+		}
 	}
 	return nil
 }
 
-func (l *EncoderLayer) forward(x []float32, d int, seqs Sequences) {
-	m := seqs.Rows()
-	qkv := make([]float32, m*3*d)
-	l.QKV.Forward(qkv, x, m)
-	mixed := make([]float32, m*d)
-	for s := range len(seqs) - 1 {
-		attend(mixed, qkv, d, l.Heads, seqs[s], seqs[s+1])
-	}
-	sum := make([]float32, m*d)
-	l.Out.Forward(sum, mixed, m)
-	for i := range sum {
-		x[i] += sum[i]
-	}
-	l.AttentionNorm.Forward(x, m)
-	wide := make([]float32, m*l.Up.Out)
-	l.Up.Forward(wide, x, m)
-	for i, v := range wide {
-		wide[i] = l.Activation.apply(v)
-	}
-	l.Down.Forward(sum, wide, m)
-	for i := range sum {
-		x[i] += sum[i]
-	}
-	l.FeedForwardNorm.Forward(x, m)
+// group is neighbouring sequences, counted from their own first row.
+type group struct {
+	first int
+	seqs  Sequences
 }
 
-// attend computes softmax(q·kᵀ/√d)·v for every head of the rows [from, to).
-func attend(out, qkv []float32, d, heads, from, to int) {
-	size := d / heads
-	scale := 1 / math.Sqrt(float64(size))
-	weights := make([]float64, to-from)
-	for h := range heads {
-		for i := from; i < to; i++ {
-			q := qkv[i*3*d+h*size:][:size]
-			peak := math.Inf(-1)
-			for j := from; j < to; j++ {
-				dot := 0.0
-				for c, v := range qkv[j*3*d+d+h*size:][:size] {
-					dot += float64(q[c]) * float64(v)
-				}
-				weights[j-from] = dot * scale
-				peak = max(peak, dot*scale)
-			}
-			total := 0.0
-			for j, w := range weights {
-				weights[j] = math.Exp(w - peak)
-				total += weights[j]
-			}
-			row := out[i*d+h*size:][:size]
-			clear(row)
-			for j, w := range weights {
-				for c, v := range qkv[(from+j)*3*d+2*d+h*size:][:size] {
-					row[c] += float32(w / total * float64(v))
-				}
-			}
+// groups cuts a batch between sequences into groups of at most so many rows.
+func (s Sequences) groups(rowsMax int) []group {
+	var all []group
+	for from := 0; from+1 < len(s); {
+		to := from + 1
+		for to+1 < len(s) && s[to+1]-s[from] <= rowsMax {
+			to++
+		}
+		g := group{first: s[from], seqs: make(Sequences, 0, to-from+1)}
+		for _, row := range s[from : to+1] {
+			g.seqs = append(g.seqs, row-g.first)
+		}
+		if g.seqs.Rows() > 0 {
+			all = append(all, g)
+		}
+		from = to
+	}
+	return all
+}
+
+// forward runs the layer on x [m, d], in place.
+func (l *EncoderLayer) forward(w *workspace, x []float32, d int, seqs Sequences) {
+	m := seqs.Rows()
+	stream := matrix{f32: x, ld: d}
+	size := d / l.Heads
+
+	// A pair of odd heads' columns would belong to two of them: those attend in float32.
+	qkv := w.qkv.matrix(m, 3*d, l.QKV.bf16 != nil && size%2 == 0)
+	l.QKV.multiply(w, output{matrix: qkv}, w.narrowed(stream, m, d, l.QKV.bf16 != nil), m)
+
+	mixed := w.mixed.matrix(m, d, l.Out.bf16 != nil)
+	if d%2 != 0 && mixed.bf16 != nil {
+		for row := range m {
+			mixed.bf16[row*mixed.ld+d] = 0 // its pair is multiplied
 		}
 	}
-}
+	a := attention{set: w.set, d: d, heads: l.Heads, size: size, qkv: qkv, out: mixed}
+	a.run(w, seqs)
+	l.Out.multiply(w, output{matrix: stream, add: true}, mixed, m)
+	l.AttentionNorm.forward(w.set, w.threads, x, m)
 
-func (a Activation) apply(v float32) float32 {
-	x := float64(v)
-	switch a {
-	case GELU:
-		return float32(x * 0.5 * (1 + math.Erf(x/math.Sqrt2)))
-	case GELUTanh:
-		return float32(0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))))
-	case QuickGELU:
-		return float32(x / (1 + math.Exp(-1.702*x)))
-	default:
-		return max(v, 0)
-	}
+	wide := w.wide.matrix(m, l.Up.Out, l.Down.bf16 != nil)
+	l.Up.multiply(w, output{matrix: wide, activate: true, function: kernel.Activation(l.Activation)},
+		w.narrowed(stream, m, d, l.Up.bf16 != nil), m)
+	l.Down.multiply(w, output{matrix: stream, add: true}, wide, m)
+	l.FeedForwardNorm.forward(w.set, w.threads, x, m)
 }

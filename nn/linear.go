@@ -1,30 +1,151 @@
 package nn
 
-// Linear is y = x·Wᵀ + b.
+import (
+	"fmt"
+
+	"evident/internal/kernel"
+)
+
+// Linear is y = x·Wᵀ + b with the weight packed for this CPU.
 type Linear struct {
 	In, Out int
-	weight  []float32
-	bias    []float32
+
+	set    *kernel.Set
+	panels int
+	f32    []float32 // [panels, In, 32], or
+	bf16   []uint16  // [panels, ⌈In/2⌉, 32, 2]
+	bias   []float32 // [panels·32], zeros beyond Out
 }
 
-// NewLinear packs a weight [out, in] (PyTorch's layout) and a bias [out], which may be nil.
-func NewLinear(weight, bias []float32, in, out int, _ Precision) *Linear {
-	return &Linear{In: in, Out: out, weight: weight, bias: bias}
+// NewLinear packs a weight [out, in] (PyTorch's layout) and a bias [out], which may be nil. The
+// weight is not kept. BF16 on a CPU that does not multiply it natively is FP32.
+func NewLinear(weight, bias []float32, in, out int, precision Precision) *Linear {
+	if len(weight) != in*out || bias != nil && len(bias) != out {
+		panic(fmt.Sprintf("nn: a linear layer of %d×%d got %d weights and %d biases",
+			out, in, len(weight), len(bias)))
+	}
+	l := &Linear{In: in, Out: out, set: kernel.Active()}
+	l.panels = (out + kernel.Columns - 1) / kernel.Columns
+	l.bias = aligned[float32](l.panels * kernel.Columns)
+	copy(l.bias, bias)
+	if precision != FP32 && l.set.HasBF16() {
+		l.bf16 = aligned[uint16](l.panels * kernel.Columns * (in + in%2))
+	} else {
+		l.f32 = aligned[float32](l.panels * kernel.Columns * in)
+	}
+	const flopPerWeight = 16 // what moving one costs, in the time of so many operations
+	shared.do(threads(0), l.panels, float64(in*out)*flopPerWeight, func(_, panel int) {
+		rows := min(kernel.Columns, out-panel*kernel.Columns)
+		from := weight[panel*kernel.Columns*in:]
+		if l.bf16 != nil {
+			l.set.PackBF16(l.bf16[panel*l.panelSize():], from, in, rows, in)
+		} else {
+			l.set.PackF32(l.f32[panel*l.panelSize():], from, in, rows, in)
+		}
+	})
+	return l
 }
 
-// Forward computes dst [m, Out] = x [m, In]·Wᵀ + b. The slices must not overlap.
+// Precision is the arithmetic in use: BF16 or FP32, never Auto.
+func (l *Linear) Precision() Precision {
+	if l.bf16 != nil {
+		return BF16
+	}
+	return FP32
+}
+
+// panelSize is the number of values of one packed panel.
+func (l *Linear) panelSize() int {
+	if l.bf16 != nil {
+		return kernel.Columns * (l.In + l.In%2)
+	}
+	return kernel.Columns * l.In
+}
+
+// Forward computes dst [m, Out] = x [m, In]·Wᵀ + b on all cores. The slices must not overlap.
 func (l *Linear) Forward(dst, x []float32, m int) {
-	for i := range m {
-		row := x[i*l.In:][:l.In]
-		for o := range l.Out {
-			sum := float32(0)
-			if l.bias != nil {
-				sum = l.bias[o]
+	if m <= 0 {
+		return
+	}
+	w := newWorkspace(l.set, 0)
+	defer w.release()
+	src := w.narrowed(matrix{f32: x, ld: l.In}, m, l.In, l.bf16 != nil)
+	l.multiply(w, output{matrix: matrix{f32: dst, ld: l.Out}}, src, m)
+}
+
+// output says where a product goes and what is done to it on the way, while it is in cache.
+type output struct {
+	matrix
+	add      bool // to what is there: the residual
+	activate bool
+	function kernel.Activation
+}
+
+// chunkBytes bounds the rows that are multiplied by one panel after another: they stay in the
+// second level cache.
+const chunkBytes = 384 << 10
+
+// multiply computes dst = x·Wᵀ + b; x has the precision of the weight. An item of work is one
+// panel times one chunk of rows, chunk by chunk.
+func (l *Linear) multiply(w *workspace, dst output, x matrix, m int) {
+	tiles := split(m, l.set.TileRows())
+	size := 4
+	if l.bf16 != nil {
+		size = 2
+	}
+	perChunk := max(1, chunkBytes/(size*x.ld*l.set.TileRows()))
+	chunks := (tiles.count + perChunk - 1) / perChunk
+	flop := 2 * float64(m) * float64(l.In) * float64(l.Out)
+	shared.do(w.threads, chunks*l.panels, flop, func(worker, item int) {
+		chunk, panel := item/l.panels, item%l.panels
+		for i := tiles.count * chunk / chunks; i < tiles.count*(chunk+1)/chunks; i++ {
+			row, rows := tiles.at(i)
+			l.tile(w.workers[worker], dst, x, row, rows, panel)
+		}
+	})
+}
+
+// tile computes one tile of dst.
+func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
+	column := panel * kernel.Columns
+	to, ld := s.tile, kernel.Columns
+	direct := dst.f32 != nil && !dst.add && column+kernel.Columns <= dst.ld
+	if direct {
+		to, ld = dst.f32[row*dst.ld+column:], dst.ld
+	}
+	bias, b := l.bias[column:], panel*l.panelSize()
+	if l.bf16 != nil {
+		l.set.TileBF16(to, ld, x.bf16[row*x.ld:], x.ld, l.bf16[b:], bias, rows, (l.In+1)/2, 1)
+	} else {
+		l.set.TileF32(to, ld, x.f32[row*x.ld:], x.ld, l.f32[b:], bias, rows, l.In, 1)
+	}
+	if dst.activate {
+		l.set.Activate(dst.function, to, rows, ld)
+	}
+	if direct {
+		return
+	}
+	width := min(kernel.Columns, dst.ld-column)
+	at := row*dst.ld + column
+	switch {
+	case dst.bf16 != nil:
+		l.set.ToBF16(dst.bf16[at:], dst.ld, to, ld, rows, width)
+	case dst.add && width == kernel.Columns:
+		l.set.AddTile(dst.f32[at:], dst.ld, to, rows)
+	default:
+		storeNarrow(dst.f32[at:], dst.ld, to, rows, width, dst.add)
+	}
+}
+
+// storeNarrow writes the columns of a last panel that is not full.
+func storeNarrow(dst []float32, ldd int, tile []float32, rows, width int, add bool) {
+	for i := range rows {
+		to := dst[i*ldd:][:width]
+		for j, v := range tile[i*kernel.Columns:][:width] {
+			if add {
+				v += to[j]
 			}
-			for k, w := range l.weight[o*l.In:][:l.In] {
-				sum += w * row[k]
-			}
-			dst[i*l.Out+o] = sum
+			to[j] = v
 		}
 	}
 }

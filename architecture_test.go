@@ -1,0 +1,121 @@
+package evident_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// floors gives every package its floor in the house. A package may import packages on lower floors
+// only, so that code is read downwards: a command, the API, a method, its models and indexes, the
+// layers, the kernels. The longest matching prefix decides; a new folder needs a line here.
+var floors = map[string]int{
+	"cmd": 9, "tools": 9, "bench": 9,
+	"internal/cli":      8,
+	".":                 7, // package evident
+	"mix":               6,
+	"store":             5,
+	"model":             5,
+	"bm25":              4,
+	"document":          4,
+	"nn":                3,
+	"internal/extract":  3,
+	"internal/tokenize": 3,
+	"internal/weights":  3,
+	"internal/kernel":   2,
+	"internal/mapped":   1,
+	"models":            1,
+	"eval":              1, // imports nothing of ours: it judges through interfaces
+}
+
+// vagueNames say nothing about what a package answers for.
+var vagueNames = []string{"util", "utils", "common", "helper", "helpers", "types", "misc", "base"}
+
+// TestImportsPointDownwards reads the import graph of the module and fails on an upward edge.
+func TestImportsPointDownwards(t *testing.T) {
+	for folder, imports := range importGraph(t) {
+		from, ok := floor(folder)
+		if !ok {
+			t.Errorf("%s has no floor: give it a line in floors", folder)
+			continue
+		}
+		if slices.Contains(vagueNames, path.Base(folder)) {
+			t.Errorf("%s: the name says nothing; name it after the question it answers", folder)
+		}
+		for _, imported := range imports {
+			to, _ := floor(imported)
+			inside := strings.HasPrefix(imported, folder+"/") || strings.HasPrefix(folder, imported+"/")
+			if to >= from && !inside {
+				t.Errorf("%s (floor %d) imports %s (floor %d): imports point downwards",
+					folder, from, imported, to)
+			}
+		}
+	}
+}
+
+// floor finds the floor of a folder by its longest known prefix.
+func floor(folder string) (int, bool) {
+	for at := folder; ; at = path.Dir(at) {
+		if f, ok := floors[at]; ok && (at != "." || folder == ".") {
+			return f, true
+		}
+		if at == "." || at == "/" {
+			return 0, false
+		}
+	}
+}
+
+// importGraph returns, for each folder of the module with Go code, the folders of the module that
+// its non-test files import, on every platform.
+func importGraph(t *testing.T) map[string][]string {
+	t.Helper()
+	graph := map[string][]string{}
+	files := token.NewFileSet()
+	walk := func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() {
+			hidden := strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
+			if name != "." && (hidden || name == "testdata" || name == "runs") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(files, file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder := filepath.ToSlash(filepath.Dir(file))
+		graph[folder] = append(graph[folder], nil...)
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if imported == "evident" {
+				graph[folder] = append(graph[folder], ".")
+			} else if inner, ok := strings.CutPrefix(imported, "evident/"); ok {
+				graph[folder] = append(graph[folder], inner)
+			}
+		}
+		return nil
+	}
+	if err := filepath.WalkDir(".", walk); err != nil {
+		t.Fatal(err)
+	}
+	if len(graph) < 4 {
+		t.Fatalf("found only %d packages: the test does not see the module", len(graph))
+	}
+	return graph
+}

@@ -1,0 +1,184 @@
+package evident
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"evident/mix"
+	"evident/store"
+)
+
+// questionWordsMax is the longest question: the model reads question and passage together and has
+// room for 512 tokens.
+const questionWordsMax = 200
+
+// AskOptions tunes [Index.Ask]. The zero value is the setting our figures were made with.
+type AskOptions struct {
+	Top       int     // distinct answers returned; 0 means 3
+	Passages  int     // passages read; 0 means 20
+	Threshold float64 // abstain below this probability; 0 means the model's own, below 0 never
+}
+
+// CheckQuestion returns a [*QuestionError] for a question without words or with too many.
+func CheckQuestion(question string) error {
+	if words := len(strings.Fields(question)); words == 0 || words > questionWordsMax {
+		return &QuestionError{Words: words, Max: questionWordsMax}
+	}
+	return nil
+}
+
+// Ask answers a question from the documents of the index. It abstains, which is a result and not an
+// error, when the best answer is too unlikely.
+//
+// The error is that of [CheckQuestion], [ErrEmptyIndex] when nothing was indexed, and
+// [ErrModelMissing] or [ErrDamaged] when the model cannot be loaded.
+func (x *Index) Ask(ctx context.Context, question string, o AskOptions) (*Answer, error) {
+	begun := time.Now()
+	if err := CheckQuestion(question); err != nil {
+		return nil, err
+	}
+	v, err := x.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.snapshot.Release()
+	if v.snapshot.Stats().Documents == 0 {
+		return nil, fmt.Errorf("ask index %q: %w", x.dir, ErrEmptyIndex)
+	}
+	reader, err := x.loadReader()
+	if err != nil {
+		return nil, err
+	}
+	pipeline := &mix.Pipeline{Retriever: &retriever{v.snapshot}, Reader: reader}
+	result, err := pipeline.Answer(ctx, question, mix.Options{
+		Passages: o.Passages, Answers: o.Top, Threshold: o.Threshold,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask index %q: %w", x.dir, public(err))
+	}
+	answer, err := v.answer(result)
+	if err != nil {
+		return nil, err
+	}
+	answer.TookMS = map[string]float64{
+		"retrieve": milliseconds(result.Took.Retrieve),
+		"read":     milliseconds(result.Took.Read),
+		"combine":  milliseconds(result.Took.Combine),
+		"total":    milliseconds(time.Since(begun)),
+	}
+	return answer, nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// answer turns a result, which speaks of passages, into evidence, which speaks of documents.
+func (v *view) answer(result *mix.Result) (*Answer, error) {
+	a := &Answer{
+		Question: result.Question, Engine: "mix", Answers: []Candidate{},
+		Abstained: result.Abstained, Reason: result.Reason,
+	}
+	if result.Abstained {
+		for _, p := range result.Passages[:min(nearestMax, len(result.Passages))] {
+			hit, err := v.hit(store.PassageID(p.ID), float64(p.Score))
+			if err != nil {
+				return nil, err
+			}
+			a.Nearest = append(a.Nearest, *hit)
+		}
+		return a, nil
+	}
+	for _, found := range result.Answers {
+		c := Candidate{Text: found.Text, Score: found.Probability, Why: why(found.Why)}
+		for i, place := range found.Places {
+			id := store.PassageID(result.Passages[place.Passage].ID)
+			evidence, err := v.evidence(id, place.Bytes.Start, place.Bytes.End)
+			if err != nil {
+				return nil, err
+			}
+			if i == 0 {
+				c.Evidence = *evidence
+			} else if !c.pointsAt(evidence) {
+				c.Also = append(c.Also, *evidence)
+			}
+		}
+		a.Answers = append(a.Answers, c)
+	}
+	return a, nil
+}
+
+// nearestMax is how many passages an abstention shows.
+const nearestMax = 3
+
+// pointsAt says whether a place is named already: passages overlap, so one place is found twice.
+func (c *Candidate) pointsAt(e *Evidence) bool {
+	same := func(o *Evidence) bool {
+		return o.Source.Path == e.Source.Path && o.Text.Byte == e.Text.Byte
+	}
+	if same(&c.Evidence) {
+		return true
+	}
+	for i := range c.Also {
+		if same(&c.Also[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+func why(e mix.Explanation) Why {
+	w := Why{Label: e.Label, Value: e.Value}
+	for _, d := range e.Details {
+		w.Details = append(w.Details, why(d))
+	}
+	return w
+}
+
+// retriever finds passages of one state of the index for the pipeline.
+type retriever struct{ snapshot *store.Snapshot }
+
+// Retrieve returns the k best passages by BM25.
+func (r *retriever) Retrieve(ctx context.Context, question string, k int) ([]mix.Passage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	hits, err := r.snapshot.Search(question, k)
+	if err != nil {
+		return nil, err
+	}
+	passages := make([]mix.Passage, 0, len(hits))
+	for _, h := range hits {
+		p, err := r.snapshot.Passage(h.Passage)
+		if err != nil {
+			return nil, err
+		}
+		passages = append(passages, mix.Passage{ID: int(h.Passage), Text: p.Text, Score: h.Score})
+	}
+	return passages, nil
+}
+
+// Explain shows the terms of a passage's score. A damaged segment explains nothing; the search
+// that came before has reported it.
+func (r *retriever) Explain(question string, id int) mix.Explanation {
+	e, err := r.snapshot.Explain(question, store.PassageID(id))
+	if err != nil {
+		return mix.Explanation{Label: "BM25"}
+	}
+	return e
+}
+
+// loadReader returns the reader, which the first question loads.
+func (x *Index) loadReader() (*mix.Reader, error) {
+	x.loading.Lock()
+	defer x.loading.Unlock()
+	if x.reader != nil {
+		return x.reader, nil
+	}
+	reader, err := loadReader(x.opts)
+	if err != nil {
+		return nil, err
+	}
+	x.reader = reader
+	return reader, nil
+}

@@ -1,0 +1,184 @@
+package bm25
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/clipperhouse/uax29/v2/words"
+	"github.com/kljensen/snowball/english"
+	"golang.org/x/text/unicode/norm"
+)
+
+// wordBytesMax is the length at which a word is cut, as in Lucene; longer ones are never typed.
+const wordBytesMax = 255
+
+// Analyzer turns a text into the terms it is found by. The zero value gives lower-cased words.
+//
+// A word is a word of Unicode Standard Annex #29, cut further at every character that is neither
+// letter, digit nor combining mark, so that "os.path" and "France's" are found by their parts.
+// Case is folded, compatibility forms are unified ("ﬁ" is "fi") and accents are dropped ("é" is
+// "e"), because questions are typed without them.
+type Analyzer struct {
+	Stem      bool // reduce English words to their stem (Snowball "english", Porter2)
+	StopWords bool // leave out English function words and question words
+}
+
+// Name says which analyser this is; segments carry it so that index and question always agree.
+func (a Analyzer) Name() string {
+	name := "words"
+	if a.StopWords {
+		name += "+stop"
+	}
+	if a.Stem {
+		name += "+stem"
+	}
+	return name
+}
+
+// AnalyzerNamed returns the analyser with the given [Analyzer.Name].
+func AnalyzerNamed(name string) (Analyzer, error) {
+	for _, a := range []Analyzer{{}, {Stem: true}, {StopWords: true}, {Stem: true, StopWords: true}} {
+		if a.Name() == name {
+			return a, nil
+		}
+	}
+	return Analyzer{}, fmt.Errorf("bm25: unknown analyser %q", name)
+}
+
+// Terms returns the terms of text in order, with repetitions.
+func (a Analyzer) Terms(text string) []string {
+	var terms []string
+	eachWord(text, func(word []byte) {
+		if term := a.term(string(word)); term != "" {
+			terms = append(terms, term)
+		}
+	})
+	return terms
+}
+
+// term maps a folded word to its term; the empty term stands for a stop word.
+func (a Analyzer) term(word string) string {
+	if a.StopWords && stopWords[word] {
+		return ""
+	}
+	if !a.Stem || !isEnglish(word) {
+		return word
+	}
+	return english.Stem(word, true)
+}
+
+// isEnglish reports whether word consists of the letters a to z, the only ones the stemmer knows.
+func isEnglish(word string) bool {
+	for i := range len(word) {
+		if word[i] < 'a' || word[i] > 'z' {
+			return false
+		}
+	}
+	return true
+}
+
+// lowerASCII maps letters and digits to their lower case and every other ASCII byte to zero.
+// Bytes above ASCII map to 1: they belong to a word, but it needs the slow path.
+var lowerASCII = func() (table [256]byte) {
+	for c := range table {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			table[c] = byte(c)
+		case c >= 'A' && c <= 'Z':
+			table[c] = byte(c) + 'a' - 'A'
+		case c >= utf8.RuneSelf:
+			table[c] = 1
+		}
+	}
+	return table
+}()
+
+// eachWord calls yield with every folded word of text. The slice is valid only during the call.
+func eachWord(text string, yield func(word []byte)) {
+	var space [wordBytesMax]byte
+	for i := 0; i < len(text); {
+		if lowerASCII[text[i]] == 0 {
+			i++
+			continue
+		}
+		start, n, ascii := i, 0, true
+		for ; i < len(text); i++ {
+			c := lowerASCII[text[i]]
+			if c == 0 {
+				break
+			}
+			if c == 1 {
+				ascii = false
+			} else if n < wordBytesMax {
+				space[n] = c
+				n++
+			}
+		}
+		if ascii {
+			yield(space[:n])
+		} else {
+			eachUnicodeWord(text[start:i], yield)
+		}
+	}
+}
+
+// eachUnicodeWord does the work of eachWord for a run of text that is not plain ASCII.
+func eachUnicodeWord(text string, yield func(word []byte)) {
+	segments := words.FromString(foldRunes(text))
+	var word []byte
+	flush := func() {
+		if len(word) > 0 {
+			yield(word[:min(len(word), wordBytesMax)])
+			word = word[:0]
+		}
+	}
+	for segments.Next() {
+		for _, r := range segments.Value() {
+			switch {
+			case unicode.IsLetter(r) || unicode.IsNumber(r) || len(word) > 0 && unicode.IsMark(r):
+				word = utf8.AppendRune(word, r)
+			default:
+				flush()
+			}
+		}
+		flush()
+	}
+}
+
+// foldRunes decomposes text for compatibility, drops accents and folds case.
+func foldRunes(text string) string {
+	var b strings.Builder
+	for _, r := range norm.NFKD.String(text) {
+		if r >= 0x300 && r <= 0x36f { // Combining Diacritical Marks
+			continue
+		}
+		b.WriteRune(unicode.ToLower(unicode.ToUpper(r))) // by way of upper case: final sigma, long s
+	}
+	return b.String()
+}
+
+// stopWords are English words that say how a question is put rather than what it is about.
+var stopWords = func() map[string]bool {
+	set := map[string]bool{}
+	for word := range strings.FieldsSeq(`
+		a an the this that these those
+		i me my mine we us our ours you your yours he him his she her hers it its they them their
+		theirs myself ourselves yourself himself herself itself themselves
+		who whom whose what which when where why how
+		am is are was were be been being do does did done doing have has had having
+		can could will would shall should may might must
+		of at by for with about against between into through during before after above below to
+		from in out on off over under up down as upon within without toward towards
+		and or but if because until while than then so nor not no
+		there here also just only very too such own same some any each both all more most other
+		s t d ll m re ve don`) {
+		set[word] = true
+	}
+	return set
+}()
+
+// DefaultAnalyzer is the analyser of new indexes: of those compared in docs/results.md it finds
+// the paragraph that answers a question most often.
+var DefaultAnalyzer = Analyzer{}

@@ -1,0 +1,225 @@
+package bm25
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"sync/atomic"
+
+	"evident/internal/mapped"
+)
+
+// DamagedError says that a file does not hold what was written to it.
+type DamagedError struct {
+	Path   string // may be empty for a segment in memory
+	Detail string
+}
+
+// Error names the file and what is wrong with it.
+func (e *DamagedError) Error() string {
+	if e.Path == "" {
+		return "damaged index: " + e.Detail
+	}
+	return fmt.Sprintf("damaged file %q: %s", e.Path, e.Detail)
+}
+
+// Segment is an immutable inverted index of some documents. It is safe for concurrent use.
+//
+// Opening one checks the sizes and the checksum of everything but the postings, which takes time
+// in proportion to the vocabulary; each postings list is checked when it is first read. A damaged
+// segment therefore gives a [*DamagedError], at once or from a search, and never a wrong list.
+type Segment struct {
+	path     string
+	file     *mapped.File // nil when the bytes are the caller's
+	analyzer Analyzer
+
+	documents, filled, terms uint32
+	tokens                   uint64
+
+	data    []byte // the whole segment
+	meta    int    // where the lists end
+	codes   []byte // length code by document
+	lengths []byte // u32 by document
+	offsets []byte // u32 by term, and one more
+	entries []byte // entryLen by term
+	names   []byte
+
+	checked []atomic.Uint32 // one bit by term: its list has passed the checksum
+}
+
+// Open maps the segment at path. Close it when no [Index] uses it any more.
+func Open(path string) (*Segment, error) {
+	file, err := mapped.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open segment: %w", err)
+	}
+	s, err := ParseNamed(path, file.Bytes())
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	s.file = file
+	return s, nil
+}
+
+// Parse reads a segment from memory. The bytes must stay as they are while it is in use.
+func Parse(data []byte) (*Segment, error) { return ParseNamed("", data) }
+
+// ParseNamed is [Parse] for bytes that lie in the file at path, which errors then name.
+func ParseNamed(path string, data []byte) (*Segment, error) {
+	s := &Segment{path: path, data: data}
+	if err := s.parse(); err != nil {
+		return nil, err
+	}
+	s.checked = make([]atomic.Uint32, (s.terms+31)/32)
+	return s, nil
+}
+
+func (s *Segment) damaged(format string, args ...any) error {
+	return &DamagedError{Path: s.path, Detail: fmt.Sprintf(format, args...)}
+}
+
+func (s *Segment) parse() error {
+	if len(s.data) < headerLen+footerLen {
+		return s.damaged("%d bytes are too few for a segment", len(s.data))
+	}
+	if string(s.data[:8]) != segmentMagic || string(s.data[len(s.data)-8:]) != segmentMagic {
+		return s.damaged("it does not begin and end as a BM25 segment")
+	}
+	le := binary.LittleEndian
+	if v := le.Uint32(s.data[8:]); v != segmentVersion {
+		return s.damaged("segment version %d, this program reads version %d", v, segmentVersion)
+	}
+	footer := s.data[len(s.data)-footerLen:]
+	meta := le.Uint64(footer)
+	s.tokens = le.Uint64(footer[8:])
+	s.documents, s.filled = le.Uint32(footer[16:]), le.Uint32(footer[20:])
+	s.terms = le.Uint32(footer[24:])
+	nameBytes := le.Uint32(footer[28:])
+
+	rest := len(s.data) - footerLen
+	sections := 5*uint64(s.documents) + 4*(uint64(s.terms)+1) + entryLen*uint64(s.terms) +
+		uint64(nameBytes)
+	if meta < headerLen || meta > uint64(rest) || uint64(rest)-meta != sections {
+		return s.damaged("its sections do not add up to its %d bytes", len(s.data))
+	}
+	s.meta = int(meta)
+	sum := crc32.Checksum(s.data[:headerLen], castagnoli)
+	sum = crc32.Update(sum, castagnoli, s.data[s.meta:len(s.data)-12])
+	if sum != le.Uint32(s.data[len(s.data)-12:]) {
+		return s.damaged("wrong checksum of the dictionary")
+	}
+	at := s.meta
+	for _, part := range []struct {
+		field *[]byte
+		size  uint64
+	}{
+		{&s.codes, uint64(s.documents)},
+		{&s.lengths, 4 * uint64(s.documents)},
+		{&s.offsets, 4 * (uint64(s.terms) + 1)},
+		{&s.entries, entryLen * uint64(s.terms)},
+		{&s.names, uint64(nameBytes)},
+	} {
+		*part.field = s.data[at : at+int(part.size)]
+		at += int(part.size)
+	}
+	var err error
+	s.analyzer, err = AnalyzerNamed(string(bytes.TrimRight(footer[32:32+nameLen], "\x00")))
+	if err != nil {
+		return s.damaged("%v", err)
+	}
+	return nil
+}
+
+// Close gives the mapping back. The segment and every Index over it must not be used any more.
+func (s *Segment) Close() error { return s.file.Close() }
+
+// Len returns the number of documents, deleted ones included.
+func (s *Segment) Len() int { return int(s.documents) }
+
+// Terms returns the number of different terms.
+func (s *Segment) Terms() int { return int(s.terms) }
+
+// Size returns the number of bytes.
+func (s *Segment) Size() int { return len(s.data) }
+
+// Analyzer returns the analyser with which the texts were analysed.
+func (s *Segment) Analyzer() Analyzer { return s.analyzer }
+
+// length is the number of terms of a document.
+func (s *Segment) length(doc uint32) uint32 { return binary.LittleEndian.Uint32(s.lengths[4*doc:]) }
+
+// name is a term's text; damage that the checksum missed gives an empty one.
+func (s *Segment) name(term int) []byte {
+	start := binary.LittleEndian.Uint32(s.offsets[4*term:])
+	end := binary.LittleEndian.Uint32(s.offsets[4*term+4:])
+	if start > end || uint64(end) > uint64(len(s.names)) {
+		return nil
+	}
+	return s.names[start:end]
+}
+
+// find returns the number of a term, or false when no document has it.
+func (s *Segment) find(term string) (int, bool) {
+	low, high := 0, int(s.terms)
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if string(s.name(middle)) < term {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, low < int(s.terms) && string(s.name(low)) == term
+}
+
+// df is the number of documents that have the term, deleted ones included.
+func (s *Segment) df(term int) uint32 {
+	return binary.LittleEndian.Uint32(s.entries[term*entryLen+12:])
+}
+
+// list returns the postings of a term and checks them when they are read for the first time.
+func (s *Segment) list(term int) (list, error) {
+	le := binary.LittleEndian
+	entry := s.entries[term*entryLen:][:entryLen]
+	at, size, df := le.Uint64(entry), le.Uint32(entry[8:]), le.Uint32(entry[12:])
+	if at > uint64(s.meta) || uint64(size) > uint64(s.meta)-at {
+		return list{}, s.damaged("the postings of %q lie outside", s.name(term))
+	}
+	data := s.data[at : at+uint64(size)+listSlack]
+	bit := uint32(1) << (term & 31)
+	if s.checked[term>>5].Load()&bit == 0 {
+		if crc32.Checksum(data[:size], castagnoli) != le.Uint32(entry[16:]) {
+			return list{}, s.damaged("wrong checksum of the postings of %q", s.name(term))
+		}
+		s.checked[term>>5].Or(bit)
+	}
+	l, ok := parseList(data, int(size), df, s.documents)
+	if !ok {
+		return list{}, s.brokenList(term)
+	}
+	return l, nil
+}
+
+// brokenList is the error for postings that cannot be what was written.
+func (s *Segment) brokenList(term int) error {
+	return s.damaged("the postings of %q are inconsistent", s.name(term))
+}
+
+// Verify checks every postings list, not only those that searches have read.
+func (s *Segment) Verify() error {
+	var docs, tfs [blockLen]uint32
+	for term := range int(s.terms) {
+		l, err := s.list(term)
+		if err != nil {
+			return err
+		}
+		for block := range l.blocks() {
+			if _, ok := l.decode(block, &docs, &tfs); !ok {
+				return s.brokenList(term)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package evident
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// catalog remembers what the store does not: the folders a user named, and the files that could
+// not be read, so that they are not tried again until they change. It is advice: an index without
+// it works.
+type catalog struct {
+	Version int                   `json:"version"`
+	Roots   []catalogRoot         `json:"roots"`
+	Skips   map[string]skipRecord `json:"skips"`
+}
+
+// catalogRoot is a file or folder a user named.
+type catalogRoot struct {
+	Path     string `json:"path"`     // absolute
+	Absolute bool   `json:"absolute"` // it was named so, and its files are shown so
+}
+
+// skipRecord is a file that could not be read.
+type skipRecord struct {
+	Size       int64  `json:"size"`
+	ModifiedNS int64  `json:"modified_ns"`
+	Reason     string `json:"reason"`
+}
+
+// catalogVersion changes when files that were skipped once should be tried again: new formats.
+const catalogVersion = 1
+
+const catalogName = "catalog.json"
+
+// readCatalog reads the catalog of a data folder; a missing or unreadable one is empty.
+func readCatalog(dir string) (*catalog, error) {
+	c := &catalog{Version: catalogVersion, Skips: map[string]skipRecord{}}
+	content, err := os.ReadFile(filepath.Join(dir, catalogName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open index %q: %w", dir, err)
+	}
+	var stored catalog
+	if json.Unmarshal(content, &stored) != nil {
+		return c, nil
+	}
+	c.Roots = stored.Roots
+	if stored.Version == catalogVersion && stored.Skips != nil {
+		c.Skips = stored.Skips
+	}
+	return c, nil
+}
+
+// save replaces the catalog of a data folder in one step.
+func (c *catalog) save(dir string) error {
+	content, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, catalogName)
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return fmt.Errorf("write index %q: %w", dir, err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write index %q: %w", dir, err)
+	}
+	return nil
+}
+
+// addRoots notes folders that were named, and says whether the catalog changed.
+func (c *catalog) addRoots(named, roots []string) bool {
+	changed := false
+	for i, root := range roots {
+		r := catalogRoot{Path: root, Absolute: filepath.IsAbs(named[i])}
+		at := slices.IndexFunc(c.Roots, func(o catalogRoot) bool { return o.Path == root })
+		switch {
+		case at < 0:
+			c.Roots = append(c.Roots, r)
+			changed = true
+		case c.Roots[at] != r:
+			c.Roots[at] = r
+			changed = true
+		}
+	}
+	return changed
+}
+
+// skipped says whether a file was tried before, has not changed since, and why it was skipped.
+func (c *catalog) skipped(file plannedFile, o AddOptions) (string, bool) {
+	s, ok := c.Skips[file.path]
+	same := ok && s.Size == file.stat.Size && s.ModifiedNS == file.stat.MTimeNS
+	return s.Reason, same && o.FileBytesMax == 0
+}
+
+// display returns the path as its user would write it here: relative to the working folder where
+// the folder it was found in was named so, absolute otherwise.
+func (c *catalog) display(path string) string {
+	longest := catalogRoot{Absolute: true}
+	for _, r := range c.Roots {
+		if within(path, r.Path) && len(r.Path) > len(longest.Path) {
+			longest = r
+		}
+	}
+	if longest.Absolute {
+		return path
+	}
+	wd, err := os.Getwd()
+	if err != nil || !within(path, wd) {
+		return path
+	}
+	relative, err := filepath.Rel(wd, path)
+	if err != nil {
+		return path
+	}
+	return relative
+}
+
+func sortSkipped(skipped []Skipped) {
+	slices.SortFunc(skipped, func(a, b Skipped) int { return cmp.Compare(a.Path, b.Path) })
+}

@@ -1,0 +1,111 @@
+// Package evident answers questions about documents with exact quotations.
+//
+// Most callers want four calls: [Open] a data folder, [Index.Add] what should be searchable,
+// [Index.Ask] a question, [Index.Close]:
+//
+//	index, err := evident.Open(ctx, dir, evident.Options{Create: true})
+//	if err != nil {
+//		return err
+//	}
+//	defer index.Close()
+//	if _, err := index.Add(ctx, []string{"papers"}, evident.AddOptions{}); err != nil {
+//		return err
+//	}
+//	answer, err := index.Ask(ctx, "Who designed the bridge?", evident.AskOptions{})
+//
+// An [Answer] holds candidates with their probability and [Evidence]: the quotation, the document,
+// and byte offsets into the stored text, which for plain UTF-8 files is the file itself. When the
+// documents do not answer, Answer.Abstained is true; that is a result, not an error.
+//
+// The method behind Ask is MIX, package mix. Nothing leaves the machine.
+//
+// Until version 1.0 the API may change with a note in CHANGELOG.md; JSON fields are only added.
+package evident
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"evident/mix"
+	"evident/store"
+)
+
+// Options tunes [Open]. The zero value opens an index that exists, with the default model.
+type Options struct {
+	Create bool  // make the folder and an empty index where there is none
+	Fast   bool  // the small model: about half the time, somewhat less accurate
+	Model  fs.FS // a folder with a joint reader's weights; nil means the embedded ones
+}
+
+// Index is an open data folder: stored documents, their passages and the search structures. Any
+// number of goroutines may ask at once; Add waits for its turn.
+type Index struct {
+	dir   string
+	opts  Options
+	store *store.Store
+
+	adding sync.Mutex
+
+	loading sync.Mutex
+	reader  *mix.Reader // loaded by the first question
+}
+
+// Open opens the index in folder dir. Its error is [ErrNoIndex] where there is none and
+// [ErrDamaged] where a file is broken.
+func Open(ctx context.Context, dir string, opts Options) (*Index, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	open := store.Open
+	if opts.Create {
+		open = openOrCreate
+	}
+	s, err := open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open index %q: %w", dir, public(err))
+	}
+	return &Index{dir: dir, opts: opts, store: s}, nil
+}
+
+func openOrCreate(dir string) (*store.Store, error) {
+	s, err := store.Open(dir)
+	if !errors.Is(err, store.ErrNoIndex) {
+		return s, err
+	}
+	s, err = store.Create(dir, store.Options{})
+	if errors.Is(err, store.ErrExists) { // another process was faster
+		return store.Open(dir)
+	}
+	return s, err
+}
+
+// Close lets go of the files. Questions that are being answered must be waited for.
+func (x *Index) Close() error { return x.store.Close() }
+
+// public joins the inner packages' errors with the sentinel that callers branch on.
+func public(err error) error {
+	var damaged *store.DamagedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrNoIndex):
+		return &sentinelError{ErrNoIndex, err}
+	case errors.Is(err, store.ErrLocked):
+		return &sentinelError{ErrLocked, err}
+	case errors.As(err, &damaged):
+		return &sentinelError{ErrDamaged, err}
+	}
+	return err
+}
+
+// sentinelError reads as its cause and matches its sentinel too.
+type sentinelError struct {
+	sentinel error
+	cause    error
+}
+
+func (e *sentinelError) Error() string   { return e.cause.Error() }
+func (e *sentinelError) Unwrap() []error { return []error{e.sentinel, e.cause} }

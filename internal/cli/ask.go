@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"evident"
+)
+
+// askOptions are the flags of ask.
+type askOptions struct {
+	source
+	evident.AskOptions
+	question string
+	explain  bool
+	engine   string
+}
+
+func (a *app) askCommand() *cobra.Command {
+	var o askOptions
+	cmd := &cobra.Command{
+		Use:   "ask QUESTION",
+		Short: "Answer a question with quotations",
+		Long: `Answer a question with exact quotations from documents.
+
+With --in, what is new or changed under PATH is indexed first; without it, the index of --data is
+asked. "ask -" reads one question a line from stdin; with --json each gives one line.`,
+		Example: `  evident ask --in ~/papers "Who designed the bridge?"
+  printf 'Who designed the bridge?\nWhen was it opened?\n' | evident ask --in ~/papers --json -`,
+		Annotations: map[string]string{exitCodesNote: "0 answered · 1 no answer found · 2 error · 10 no index · 12 model missing"},
+		Args:        oneArgument("QUESTION", `evident ask "Who designed the bridge?"`),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.question = args[0]
+			return a.runAsk(cmd.Context(), o)
+		},
+	}
+	o.addFlags(cmd, true)
+	flags := cmd.Flags()
+	flags.IntVarP(&o.Top, "top", "k", 1, "distinct answers to show")
+	flags.IntVar(&o.Passages, "passages", 20, "passages to read")
+	flags.Float64Var(&o.Threshold, "threshold", 0, "abstain below this probability; 0 is the model's own, -1 never abstains")
+	flags.BoolVar(&o.explain, "why", false, "show the numbers behind each answer")
+	flags.StringVar(&o.engine, "engine", "mix", "the method that answers: mix")
+	return cmd
+}
+
+// check finds wrong values before anything is read.
+func (o *askOptions) check() error {
+	switch {
+	case o.Top < 1:
+		return usageError("--top %d: at least 1", o.Top)
+	case o.Passages < 1:
+		return usageError("--passages %d: at least 1", o.Passages)
+	case o.Threshold > 1:
+		return usageError("--threshold %g: a probability, at most 1", o.Threshold)
+	case o.engine != "mix" && o.engine != "auto":
+		return usageError("--engine %s: there is only mix", o.engine)
+	}
+	if o.question == "-" {
+		return nil
+	}
+	return evident.CheckQuestion(o.question)
+}
+
+func (a *app) runAsk(ctx context.Context, o askOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	index, err := a.open(ctx, &o.source)
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	if o.question == "-" {
+		return a.askEach(ctx, index, o)
+	}
+	answer, err := index.Ask(ctx, o.question, o.AskOptions)
+	if err != nil {
+		return err
+	}
+	if a.out.json {
+		err = a.out.printJSON(answer)
+	} else {
+		a.out.answer(answer, o.explain)
+	}
+	if err == nil && answer.Abstained {
+		return &statusError{exitNothing}
+	}
+	return err
+}
+
+// askEach answers one question a line. A question that cannot be asked is reported on its line and
+// does not stop the rest.
+func (a *app) askEach(ctx context.Context, index *evident.Index, o askOptions) error {
+	answered, failed := 0, false
+	lines := bufio.NewReader(a.streams.In)
+	for first := true; ; {
+		line, readErr := lines.ReadString('\n')
+		if question := strings.TrimSpace(line); question != "" {
+			if !first && !a.out.json {
+				io.WriteString(a.out.Out, "\n")
+			}
+			first = false
+			answer, err := index.Ask(ctx, question, o.AskOptions)
+			var bad *evident.QuestionError
+			switch {
+			case errors.As(err, &bad):
+				failed = true
+				a.out.fail(err, a.verbose)
+			case err != nil:
+				return err
+			default:
+				if !answer.Abstained {
+					answered++
+				}
+				if err := a.showLine(answer, o.explain); err != nil {
+					return err
+				}
+			}
+		}
+		if errors.Is(readErr, io.EOF) {
+			break
+		}
+		if readErr != nil {
+			return readErr
+		}
+	}
+	switch {
+	case failed:
+		return &statusError{exitError}
+	case answered == 0:
+		return &statusError{exitNothing}
+	}
+	return nil
+}
+
+func (a *app) showLine(answer *evident.Answer, explain bool) error {
+	if a.out.json {
+		return a.out.printJSONLine(answer)
+	}
+	io.WriteString(a.out.Out, a.out.faint("? "+oneLine(answer.Question))+"\n")
+	a.out.answer(answer, explain)
+	return nil
+}
+
+// oneArgument demands exactly one argument and shows how it is meant.
+func oneArgument(name, example string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return &hintError{usageError("%s needs %s", cmd.CommandPath(), name), "for example: " + example}
+		case len(args) > 1:
+			return &hintError{
+				usageError("%s takes one %s, not %d", cmd.CommandPath(), name, len(args)),
+				"put it in quotes: " + example,
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"evident"
+)
+
+// source is where a command's documents are: the flags --in, --fast and --model, shared by the
+// commands that ask.
+type source struct {
+	in    string
+	fast  bool
+	model string
+}
+
+func (s *source) addFlags(cmd *cobra.Command, model bool) {
+	cmd.Flags().StringVar(&s.in, "in", "", "file or folder; index what is new or changed in it first")
+	if model {
+		cmd.Flags().BoolVar(&s.fast, "fast", false, "the small model: faster, less accurate")
+		cmd.Flags().StringVarP(&s.model, "model", "m", "", "folder with a joint reader to use instead of the built-in one")
+	}
+}
+
+// options turns the model flags into options of an index.
+func (s *source) options() (evident.Options, error) {
+	o := evident.Options{Fast: s.fast}
+	if s.model == "" {
+		return o, nil
+	}
+	if s.fast {
+		return o, usageError("--fast and --model exclude each other: --fast chooses a built-in model")
+	}
+	info, err := os.Stat(s.model)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return o, fmt.Errorf("load model %s: no such folder: %w", s.model, evident.ErrModelMissing)
+	}
+	if err != nil {
+		return o, err
+	}
+	o.Model = os.DirFS(s.model)
+	return o, nil
+}
+
+// open opens the index a command asks: the one of --in, brought up to date, or the one of --data.
+func (a *app) open(ctx context.Context, s *source) (*evident.Index, error) {
+	opts, err := s.options()
+	if err != nil {
+		return nil, err
+	}
+	if s.in == "" {
+		return evident.Open(ctx, a.dataFolder(), opts)
+	}
+	if _, err := os.Stat(s.in); err != nil {
+		return nil, fmt.Errorf("read %s: %w", s.in, plainCause(err))
+	}
+	dir := a.data
+	if dir == "" {
+		if dir, err = a.folderOf(s.in); err != nil {
+			return nil, err
+		}
+	}
+	opts.Create = true
+	index, err := evident.Open(ctx, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	report, err := a.add(ctx, index, []string{s.in}, evident.AddOptions{})
+	if err != nil {
+		index.Close()
+		return nil, err
+	}
+	if report.Added+report.Changed+report.Removed > 0 {
+		a.out.note("indexed %s: %s; the index is in %s", s.in, counts(report), dir)
+		if len(report.Skipped) > 0 {
+			a.out.note("%s", skipList(report.Skipped, skipListShort))
+		}
+	}
+	if report.Documents == 0 {
+		index.Close()
+		return nil, nothingToRead(s.in, report)
+	}
+	return index, nil
+}
+
+// nothingToRead is the error for a folder without a single readable document.
+func nothingToRead(path string, report *evident.AddReport) error {
+	if len(report.Skipped) == 0 {
+		return fmt.Errorf("read %s: no documents in it: %w", path, evident.ErrEmptyIndex)
+	}
+	return fmt.Errorf("read %s: no readable documents, %s: %w",
+		path, skipList(report.Skipped, skipListShort), evident.ErrEmptyIndex)
+}
+
+// plainCause drops the operation and path of a file error, for sentences that name them already.
+func plainCause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// add brings the index up to date and shows progress.
+func (a *app) add(
+	ctx context.Context, index *evident.Index, paths []string, o evident.AddOptions,
+) (*evident.AddReport, error) {
+	bar := a.out.progress("files")
+	o.Progress = bar.files
+	report, err := index.Add(ctx, paths, o)
+	bar.done()
+	return report, err
+}
+
+// dataFolder is the index of commands without --in: --data, EVIDENT_DATA, or "default".
+func (a *app) dataFolder() string {
+	if a.data != "" {
+		return a.data
+	}
+	if dir := a.streams.Environment("EVIDENT_DATA"); dir != "" {
+		return dir
+	}
+	return filepath.Join(a.home("data"), "default")
+}
+
+// folderOf is the index of a path: its last name, and a hash of the whole so that two folders of
+// one name do not share an index.
+func (a *app) folderOf(path string) (string, error) {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(full))
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`/\:*?"<>|`, r) {
+			return '-'
+		}
+		return r
+	}, filepath.Base(full))
+	return filepath.Join(a.home("data"), strings.TrimLeft(name, ".-")+"-"+hex.EncodeToString(sum[:5])), nil
+}
+
+// home returns evident's own folder of a kind: "data" (indexes) or "cache" (may be deleted).
+func (a *app) home(kind string) string {
+	environment := a.streams.Environment
+	if dir := environment("XDG_" + strings.ToUpper(kind) + "_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "evident")
+	}
+	user := environment("HOME")
+	switch runtime.GOOS {
+	case "windows":
+		return filepath.Join(environment("LOCALAPPDATA"), "evident", kind)
+	case "darwin":
+		if kind == "cache" {
+			return filepath.Join(user, "Library", "Caches", "evident")
+		}
+		return filepath.Join(user, "Library", "Application Support", "evident")
+	}
+	if kind == "cache" {
+		return filepath.Join(user, ".cache", "evident")
+	}
+	return filepath.Join(user, ".local", "share", "evident")
+}

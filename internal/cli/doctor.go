@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"evident"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine processor, models and data folder",
+		Long: `Examine processor, built-in models and data folder, and say what is wrong.
+
+The speed of matrix products is measured on one core for a moment.`,
+		Example: `  evident doctor
+  evident doctor --json`,
+		Annotations: map[string]string{exitCodesNote: "0 all well · 2 a check failed · 12 model missing · 13 model damaged"},
+		Args:        cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := evident.Examine(cmd.Context(), a.dataFolder())
+			if err != nil {
+				return err
+			}
+			if a.out.json {
+				err = a.out.printJSON(report)
+			} else {
+				a.printExamination(report)
+			}
+			if err == nil && !report.Well() {
+				return &statusError{exitError}
+			}
+			return err
+		},
+	}
+}
+
+func (a *app) printExamination(e *evident.Examination) {
+	out := a.out.Out
+	fmt.Fprintf(out, "cpu     %s (%s)\n", e.CPU.Tier, strings.Join(e.CPU.Features, " "))
+	for _, precision := range []string{"fp32", "bf16", "int8"} {
+		if g, ok := e.GEMM[precision]; ok {
+			fmt.Fprintf(out, "%s    %.0f GFLOP/s on one core\n", precision, g.GFLOPS)
+		}
+	}
+	for _, m := range e.Models {
+		fmt.Fprintf(out, "model   %s: %s, %.1f MB\n", m.Name, m.Description, float64(m.Bytes)/1e6)
+	}
+	for _, c := range e.Checks {
+		mark := "ok     "
+		if !c.OK {
+			mark = "FAILED "
+		}
+		fmt.Fprintf(out, "%s %s: %s\n", mark, c.Name, c.Detail)
+	}
+}

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"evident"
+)
+
+// The exit codes; "evident help exit-codes" prints them.
+const (
+	exitDone        = 0
+	exitNothing     = 1
+	exitError       = 2
+	exitSkipped     = 3
+	exitNoIndex     = 10
+	exitLocked      = 11
+	exitNoModel     = 12
+	exitDamaged     = 13
+	exitInterrupted = 130
+)
+
+// statusError ends the program with a code after the result was printed: nothing went wrong.
+type statusError struct{ code int }
+
+func (e *statusError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+
+// hintError adds what the user can do about an error.
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+
+// wrongUsage is an error in what was typed.
+type wrongUsage struct{ text string }
+
+func (e *wrongUsage) Error() string { return e.text }
+
+func usageError(format string, args ...any) error {
+	return &wrongUsage{fmt.Sprintf(format, args...)}
+}
+
+// outcome is how an error is shown: its exit code, its stable name in JSON, and a hint that names
+// the next command.
+type outcome struct {
+	code int
+	name string
+	hint string
+}
+
+// judge finds the outcome of an error.
+func judge(err error) outcome {
+	var hinted *hintError
+	var usage *wrongUsage
+	var question *evident.QuestionError
+	o := outcome{exitError, "error", ""}
+	switch {
+	case errors.Is(err, context.Canceled):
+		o = outcome{exitInterrupted, "interrupted", "what was done is kept; run the same command again to go on"}
+	case errors.Is(err, context.DeadlineExceeded):
+		o = outcome{exitError, "timeout", "raise --timeout, or run the same command again to go on"}
+	case errors.Is(err, evident.ErrNoIndex):
+		o = outcome{exitNoIndex, "no-index", `run "evident index PATH" first, or ask with --in PATH`}
+	case errors.Is(err, evident.ErrLocked):
+		o = outcome{exitLocked, "locked", "another evident is indexing into this folder; wait for it, or use another --data"}
+	case errors.Is(err, evident.ErrModelMissing):
+		o = outcome{exitNoModel, "no-model", `run "evident doctor" to see which models there are; name a folder with --model DIR`}
+	case errors.Is(err, evident.ErrDamaged):
+		o = outcome{exitDamaged, "damaged", "remove the damaged folder and index again; a model must be fetched again"}
+	case errors.Is(err, evident.ErrEmptyIndex):
+		o = outcome{exitError, "empty-index", `run "evident index PATH" with a folder of documents; "evident help formats" lists what can be read`}
+	case errors.Is(err, evident.ErrNoDocument):
+		o = outcome{exitError, "no-document", `run "evident status" to see what is indexed`}
+	case errors.As(err, &question):
+		o = outcome{exitError, "bad-question", `ask one sentence, for example: evident ask "Who designed the bridge?"`}
+	case errors.As(err, &usage):
+		o = outcome{exitError, "usage", `run "evident help" for the commands`}
+	case errors.Is(err, fs.ErrNotExist):
+		o = outcome{exitError, "not-found", "check the path"}
+	}
+	if errors.As(err, &hinted) {
+		o.hint = hinted.hint
+	}
+	return o
+}
+
+// fail shows an error and returns the exit code.
+func (o *output) fail(err error, verbose bool) int {
+	judged := judge(err)
+	if o.json {
+		document := map[string]any{"error": map[string]any{
+			"code": judged.name, "message": err.Error(), "hint": judged.hint, "exit": judged.code,
+		}}
+		encoded, _ := json.Marshal(document)
+		fmt.Fprintf(o.Err, "%s\n", encoded)
+		return judged.code
+	}
+	fmt.Fprintf(o.Err, "evident: %v\n", err)
+	if judged.hint != "" && !o.quiet {
+		fmt.Fprintf(o.Err, "hint: %s\n", judged.hint)
+	}
+	if verbose {
+		o.printCauses(err, 1)
+	}
+	return judged.code
+}
+
+// printCauses writes the chain of causes with their types.
+func (o *output) printCauses(err error, depth int) {
+	var causes []error
+	switch e := err.(type) { //nolint:errorlint // the chain itself is walked here
+	case interface{ Unwrap() error }:
+		causes = []error{e.Unwrap()}
+	case interface{ Unwrap() []error }:
+		causes = e.Unwrap()
+	}
+	for _, cause := range causes {
+		if cause != nil {
+			fmt.Fprintf(o.Err, "%*scause: %v (%T)\n", 2*depth, "", cause, cause)
+			o.printCauses(cause, depth+1)
+		}
+	}
+}
+
+// nearestFlag returns the flag of the command whose name is most like name, or "".
+func nearestFlag(cmd *cobra.Command, name string) string {
+	best, distance := "", 3
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := editDistance(name, f.Name); d < distance {
+			best, distance = f.Name, d
+		}
+	})
+	return best
+}
+
+// editDistance counts the bytes to insert, delete or replace to turn a into b (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"evident"
+	"evident/eval"
+)
+
+// evalOptions are the flags of the evaluation tasks.
+type evalOptions struct {
+	source
+	eval.Options
+	data        string
+	corpus      []string
+	predictions string
+	plot        string
+	passages    int
+	failUnder   float64
+}
+
+func (a *app) evalCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "eval TASK",
+		Short: "Measure answers on SQuAD files: squad, squad-open",
+		Long: `Measure answers on files in SQuAD's format, as the data set's official scripts do.
+
+Results are percentages with 95 % confidence intervals (bootstrap). "ece" is the expected
+calibration error: how far probabilities are from the share that was right, in points.`,
+		Example: `  evident eval squad --data dev-v1.1.json --limit 500
+  evident eval squad-open --data dev-v1.1.json --corpus passages.jsonl.gz`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &hintError{
+					usageError("evident eval needs a task"), "the tasks are squad and squad-open",
+				}
+			}
+			return &hintError{
+				usageError("unknown task %q", args[0]), "the tasks are squad and squad-open",
+			}
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	cmd.AddCommand(a.evalSquadCommand(), a.evalOpenCommand())
+	return cmd
+}
+
+const evalExitCodes = "0 done · 1 --fail-under was missed · 2 error · 12 model missing"
+
+func (a *app) evalSquadCommand() *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:   "squad",
+		Short: "Read answers from the paragraph of each question",
+		Example: `  evident eval squad --data dev-v1.1.json --limit 500
+  evident eval squad --data dev-v1.1.json --predictions answers.json`,
+		Annotations: map[string]string{exitCodesNote: evalExitCodes},
+		Args:        cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.runEval(o, func(d *eval.Dataset) (*eval.Report, error) {
+				return a.evalSquad(cmd.Context(), d, &o)
+			})
+		},
+	}
+	o.addEvalFlags(cmd)
+	cmd.Flags().StringVar(&o.predictions, "predictions", "", `score this file, {"id": "answer"}, instead of the reader`)
+	return cmd
+}
+
+func (a *app) evalOpenCommand() *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:   "squad-open",
+		Short: "Find and read answers in a whole corpus",
+		Long: `Find and read answers in a corpus: JSON Lines with id, title and text, each row one passage.
+
+The corpus must hold the paragraph of every question, which recall is judged by. Its index is kept
+in the cache folder. Figures depend on the corpus: never name them without its size.`,
+		Example: `  evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz
+  evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz,docs.jsonl.gz --limit 1000`,
+		Annotations: map[string]string{exitCodesNote: evalExitCodes},
+		Args:        cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.runEval(o, func(d *eval.Dataset) (*eval.Report, error) {
+				return a.evalOpen(cmd.Context(), d, &o)
+			})
+		},
+	}
+	o.addEvalFlags(cmd)
+	cmd.Flags().StringSliceVar(&o.corpus, "corpus", nil, "corpus files, .jsonl or .jsonl.gz")
+	cmd.Flags().IntVar(&o.passages, "passages", 20, "passages to read for each question")
+	return cmd
+}
+
+func (o *evalOptions) addEvalFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.data, "data", "", "questions in SQuAD's JSON format, .json or .json.gz")
+	flags.IntVar(&o.Limit, "limit", 0, "at most so many questions, drawn at random (default: all)")
+	flags.Uint64Var(&o.Seed, "seed", 1, "of the draw and of the intervals")
+	flags.Float64Var(&o.Threshold, "threshold", 0, "abstain below this probability; 0 is the model's own, -1 never abstains")
+	flags.Float64Var(&o.failUnder, "fail-under", 0, "exit with 1 when F1 is lower, in percent")
+	flags.StringVar(&o.plot, "plot", "", "write a reliability plot to this SVG file")
+	flags.BoolVar(&o.fast, "fast", false, "the small model: faster, less accurate")
+	flags.StringVarP(&o.model, "model", "m", "", "folder with a joint reader to use instead of the built-in one")
+}
+
+// runEval reads the questions, measures, and shows the report.
+func (a *app) runEval(o evalOptions, measure func(*eval.Dataset) (*eval.Report, error)) error {
+	if o.data == "" {
+		return &hintError{usageError("evident eval needs --data"), "name a file in SQuAD's JSON format"}
+	}
+	d, err := eval.OpenSQuAD(o.data)
+	if err != nil {
+		return err
+	}
+	report, err := measure(d)
+	if err != nil {
+		return err
+	}
+	if o.plot != "" {
+		if err := writePlot(o.plot, report); err != nil {
+			return err
+		}
+	}
+	if a.out.json {
+		err = report.JSON(a.out.Out)
+	} else {
+		err = report.Table(a.out.Out)
+	}
+	if err != nil {
+		return err
+	}
+	if report.Metrics["f1"] < o.failUnder {
+		a.out.note("f1 %.2f is under %.2f", report.Metrics["f1"], o.failUnder)
+		return &statusError{exitNothing}
+	}
+	return nil
+}
+
+func (a *app) evalSquad(
+	ctx context.Context, d *eval.Dataset, o *evalOptions,
+) (*eval.Report, error) {
+	if o.predictions != "" {
+		predictions, err := eval.OpenPredictions(o.predictions)
+		if err != nil {
+			return nil, err
+		}
+		return eval.ScorePredictions(d, predictions, o.Options), nil
+	}
+	opts, err := o.options()
+	if err != nil {
+		return nil, err
+	}
+	reader, err := evident.OpenReader(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	// A set where every question has an answer asks for one always, as its official script does.
+	if o.Threshold == 0 && d.HasUnanswerable() {
+		o.Threshold = reader.Threshold()
+	}
+	bar := a.out.progress("questions")
+	defer bar.done()
+	o.Progress = bar.count
+	return eval.RunSQuAD(ctx, d, reader, o.Options)
+}
+
+func (a *app) evalOpen(
+	ctx context.Context, d *eval.Dataset, o *evalOptions,
+) (*eval.Report, error) {
+	if len(o.corpus) == 0 {
+		return nil, &hintError{
+			usageError("evident eval squad-open needs --corpus"), "name a .jsonl file with id, title, text",
+		}
+	}
+	rows, err := eval.OpenCorpus(o.corpus...)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := o.options()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := a.corpusFolder(o.corpus)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]evident.CorpusRow, len(rows))
+	for i, row := range rows {
+		texts[i] = evident.CorpusRow{ID: row.ID, Title: row.Title, Text: row.Text}
+	}
+	corpus, err := evident.OpenCorpus(ctx, dir, texts, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer corpus.Close()
+	bar := a.out.progress("questions")
+	defer bar.done()
+	o.Progress = bar.count
+	return eval.RunOpen(ctx, d, rows, &corpusAnswerer{corpus, o.passages}, o.Options)
+}
+
+// corpusFolder is where the index of corpus files is kept: it follows from their names, sizes and
+// times, so that a changed file gets a new index.
+func (a *app) corpusFolder(files []string) (string, error) {
+	hash := sha256.New()
+	for _, file := range files {
+		full, err := filepath.Abs(file)
+		if err != nil {
+			return "", err
+		}
+		info, err := os.Stat(full)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(hash, "%q %d %d\n", full, info.Size(), info.ModTime().UnixNano())
+	}
+	name := "corpus-" + hex.EncodeToString(hash.Sum(nil)[:8])
+	return filepath.Join(a.home("cache"), name), nil
+}
+
+// corpusAnswerer lets package eval ask a corpus.
+type corpusAnswerer struct {
+	*evident.Corpus
+	passages int
+}
+
+func (c *corpusAnswerer) Answer(ctx context.Context, question string) (eval.Found, error) {
+	answer, probability, err := c.Corpus.Answer(ctx, question, c.passages)
+	return eval.Found{Answer: answer, Probability: probability}, err
+}
+
+func writePlot(path string, report *eval.Report) error {
+	if len(report.Bins) == 0 {
+		return usageError("--plot: predictions from a file have no probabilities")
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	title := fmt.Sprintf("Reliability on %s", report.Task)
+	plot := &eval.ReliabilityPlot{Title: title, Bins: report.Bins}
+	if err := plot.WriteSVG(f); err != nil {
+		f.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Close()
+}

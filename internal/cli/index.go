@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"evident"
+)
+
+// indexOptions are the flags of index.
+type indexOptions struct {
+	evident.AddOptions
+	fileMiB int64
+	paths   []string
+}
+
+func (a *app) indexCommand() *cobra.Command {
+	var o indexOptions
+	cmd := &cobra.Command{
+		Use:   "index PATH…",
+		Short: "Build or refresh an index of files and folders",
+		Long: `Build or refresh an index of files and folders.
+
+Only new and changed files are read; those that are gone are removed. A file that cannot be read is
+listed with the reason, and the rest goes on. Ctrl-C keeps what is done; the same command goes on.`,
+		Example: `  evident index ~/papers
+  evident index --data ./notes.idx notes/ minutes.pdf`,
+		Annotations: map[string]string{exitCodesNote: "0 done · 2 error · 3 done, some files skipped · 11 index locked · 130 interrupted"},
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &hintError{usageError("evident index needs PATH"), "for example: evident index ~/papers"}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.paths = args
+			return a.runIndex(cmd.Context(), o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.Hidden, "hidden", false, "also files and folders whose name begins with a dot")
+	flags.Int64Var(&o.fileMiB, "max-file-size", 64, "skip larger files, in MiB")
+	return cmd
+}
+
+func (a *app) runIndex(ctx context.Context, o indexOptions) error {
+	if o.fileMiB < 1 {
+		return usageError("--max-file-size %d: at least 1", o.fileMiB)
+	}
+	if o.fileMiB != 64 {
+		o.FileBytesMax = o.fileMiB << 20
+	}
+	index, err := evident.Open(ctx, a.dataFolder(), evident.Options{Create: true})
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	report, err := a.add(ctx, index, o.paths, o.AddOptions)
+	if err != nil {
+		if report != nil && errors.Is(err, context.Canceled) {
+			a.out.note("kept %s", counts(report))
+		}
+		return err
+	}
+	if a.out.json {
+		err = a.out.printJSON(report)
+	} else {
+		a.printReport(report)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(report.Skipped) > 0:
+		return &statusError{exitSkipped}
+	case report.Documents == 0:
+		return nothingToRead(strings.Join(o.paths, " "), report)
+	}
+	return nil
+}
+
+func (a *app) printReport(r *evident.AddReport) {
+	fmt.Fprintf(a.out.Out, "%s in %.1f s\n", counts(r), r.Seconds)
+	if len(r.Skipped) > 0 {
+		fmt.Fprintln(a.out.Out, skipList(r.Skipped, skipListLong))
+	}
+	next := `evident ask "your question"`
+	if a.data != "" {
+		next = fmt.Sprintf(`evident ask --data %s "your question"`, a.data)
+	}
+	if r.Documents > 0 {
+		a.out.note("next: %s", next)
+	}
+}
+
+// counts says what an index holds and what was done: "412 documents, 9031 passages (3 new), 3
+// skipped (2 encrypted PDF, 1 empty)".
+func counts(r *evident.AddReport) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s", plural(r.Documents, "document"), plural(r.Passages, "passage"))
+	var done []string
+	for _, d := range []struct {
+		n    int
+		what string
+	}{{r.Added, "new"}, {r.Changed, "changed"}, {r.Unchanged, "unchanged"}, {r.Removed, "removed"}} {
+		if d.n > 0 {
+			done = append(done, fmt.Sprintf("%d %s", d.n, d.what))
+		}
+	}
+	if len(done) > 0 {
+		fmt.Fprintf(&b, " (%s)", strings.Join(done, ", "))
+	}
+	if len(r.Skipped) > 0 {
+		fmt.Fprintf(&b, ", %d skipped (%s)", len(r.Skipped), reasons(r.Skipped))
+	}
+	return b.String()
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// reasons counts skipped files by reason, the most frequent first.
+func reasons(skipped []evident.Skipped) string {
+	byReason := map[string]int{}
+	for _, s := range skipped {
+		byReason[s.Reason]++
+	}
+	order := slices.SortedFunc(maps.Keys(byReason), func(a, b string) int {
+		return cmp.Or(byReason[b]-byReason[a], strings.Compare(a, b))
+	})
+	const shown = 3
+	var parts []string
+	rest := 0
+	for i, reason := range order {
+		if i < shown {
+			parts = append(parts, fmt.Sprintf("%d %s", byReason[reason], oneLine(reason)))
+		} else {
+			rest += byReason[reason]
+		}
+	}
+	if rest > 0 {
+		parts = append(parts, fmt.Sprintf("%d for other reasons", rest))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// How many skipped files are listed: all that one would read, or only enough to see what is wrong.
+const (
+	skipListLong  = 50
+	skipListShort = 5
+)
+
+// skipList names skipped files, one a line.
+func skipList(skipped []evident.Skipped, most int) string {
+	var lines []string
+	for i, s := range skipped {
+		if i == most {
+			lines = append(lines, fmt.Sprintf("  and %d more; --json lists all", len(skipped)-i))
+			break
+		}
+		lines = append(lines, fmt.Sprintf("  skipped %s: %s", oneLine(s.Path), oneLine(s.Reason)))
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,34 @@
+// Command gen writes the assembly of package kernel: the matrix kernels of every tier and row
+// count, and the vector functions. Run it with `go generate` in internal/kernel.
+//
+// One skeleton serves every tier, so that a fix is made once; the instructions that the Go
+// assembler does not know are encoded here (evex.go) and tested against stored bytes.
+package main
+
+import (
+	"log"
+	"os"
+)
+
+func main() {
+	log.SetFlags(0)
+	for name, text := range files() {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// files returns every generated file by name.
+func files() map[string]string {
+	gemm, vector := newAssembly(), newAssembly()
+	gemm.matrixKernels()
+	gemm.peaks()
+	vector.vectorFunctions()
+	return map[string]string{
+		"zz_gemm_amd64.s":    gemm.source(),
+		"zz_vector_amd64.s":  vector.source(),
+		"zz_gemm_amd64.go":   gemm.declarations(gemm.tables()),
+		"zz_vector_amd64.go": vector.declarations(""),
+	}
+}

@@ -1,0 +1,59 @@
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+var sets = [...]Set{
+	Generic: genericSet,
+	AVX2: {
+		tier: AVX2, tileRows: len(tileF32AVX2) - 1, tileF32: tileF32AVX2[:],
+		softmax: softmaxAVX2, norms: []normFunc{{8, layerNormAVX2}},
+		activate: [...]activateFunc{geluAVX2, geluTanhAVX2, quickGELUAVX2, reluAVX2},
+		addTile:  addTileAVX2, toBF16: toBF16AVX2, transpose: transposeAVX2,
+		peaks: []peak{{"fp32", 12 * 8 * 2, peakF32AVX2}},
+	},
+	AVX512: {
+		tier: AVX512, tileRows: len(tileF32AVX512) - 1, tileF32: tileF32AVX512[:],
+		softmax: softmaxAVX512, norms: []normFunc{{16, layerNormAVX512}, {8, layerNormAVX2}},
+		activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
+		addTile:  addTileAVX512, toBF16: toBF16AVX512, transpose: transposeAVX2,
+		interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
+		peaks: []peak{{"fp32", 24 * 16 * 2, peakF32AVX512}},
+	},
+	AVX512BF16: {
+		tier: AVX512BF16, tileRows: len(tileF32AVX512) - 1, tileF32: tileF32AVX512[:],
+		tileBF16: tileBF16AVX512[:], softmaxBF16: softmaxBF16AVX512,
+		softmax: softmaxAVX512, norms: []normFunc{{16, layerNormAVX512}, {8, layerNormAVX2}},
+		activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
+		addTile:  addTileAVX512, toBF16: toBF16Native, transpose: transposeAVX2,
+		interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
+		peaks: []peak{
+			{"fp32", 24 * 16 * 2, peakF32AVX512},
+			{"bf16", 24 * 32 * 2, peakBF16AVX512},
+		},
+	},
+}
+
+// missingFeatures names what a tier needs and this machine lacks. x/sys/cpu reports a vector
+// feature only where the operating system saves its registers (XCR0).
+func missingFeatures(t Tier) []string {
+	needs := []struct {
+		tier Tier
+		name string
+		has  bool
+	}{
+		{AVX2, "avx2", cpu.X86.HasAVX2},
+		{AVX2, "fma", cpu.X86.HasFMA},
+		{AVX512, "avx512f", cpu.X86.HasAVX512F},
+		{AVX512, "avx512bw", cpu.X86.HasAVX512BW},
+		{AVX512, "avx512dq", cpu.X86.HasAVX512DQ},
+		{AVX512, "avx512vl", cpu.X86.HasAVX512VL},
+		{AVX512BF16, "avx512_bf16", cpu.X86.HasAVX512BF16},
+	}
+	var missing []string
+	for _, n := range needs {
+		if n.tier <= t && !n.has {
+			missing = append(missing, n.name)
+		}
+	}
+	return missing
+}

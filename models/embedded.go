@@ -1,0 +1,8 @@
+//go:build !nomodels
+
+package models
+
+import "embed"
+
+//go:embed *
+var files embed.FS

@@ -1,0 +1,116 @@
+package nn
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"evident/internal/kernel"
+)
+
+func TestLinear(t *testing.T) {
+	everyTier(t, func(t *testing.T) {
+		for _, c := range []struct{ m, in, out int }{
+			{1, 1, 1}, {2, 3, 5}, {13, 129, 31}, {17, 64, 33}, {43, 384, 67}, {211, 97, 256},
+		} {
+			r := rand.New(rand.NewPCG(uint64(c.m), 1))
+			weight, x := random(r, c.out*c.in, 1), random(r, c.m*c.in, 1)
+			for _, bias := range [][]float32{nil, random(r, c.out, 1)} {
+				want64 := referenceLinear(widen(x), weight, bias, c.m, c.in, c.out)
+				for _, precision := range []Precision{FP32, BF16} {
+					l := NewLinear(weight, bias, c.in, c.out, precision)
+					limit := 1e-6
+					if l.Precision() == BF16 {
+						limit = 8e-3
+					}
+					got := make([]float32, c.m*c.out)
+					l.Forward(got, x, c.m)
+					if err := relativeError(got, want64); !(err <= limit) {
+						t.Errorf("%+v, precision %d: relative error %g, limit %g", c, precision, err, limit)
+					}
+				}
+			}
+		}
+	})
+}
+
+func widen(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
+// TestPrecision: Auto is bf16 where the CPU multiplies it, and bf16 is float32 where it does not.
+func TestPrecision(t *testing.T) {
+	everyTier(t, func(t *testing.T) {
+		native := FP32
+		if kernel.Active().Tier() == kernel.AVX512BF16 {
+			native = BF16
+		}
+		for asked, want := range map[Precision]Precision{FP32: FP32, Auto: native, BF16: native} {
+			l := NewLinear(make([]float32, 6), nil, 2, 3, asked)
+			if got := l.Precision(); got != want {
+				t.Errorf("asked for %d, got %d, want %d", asked, got, want)
+			}
+		}
+	})
+}
+
+func TestLayerNorm(t *testing.T) {
+	everyTier(t, func(t *testing.T) {
+		for _, d := range []int{1, 7, 24, 32, 384, 401} {
+			const m = 37
+			r := rand.New(rand.NewPCG(3, uint64(d)))
+			n := LayerNorm{Gain: random(r, d, 1), Bias: random(r, d, 1), Epsilon: 1e-12}
+			x := random(r, m*d, 3)
+			want := widen(x)
+			referenceNorm(want, n.Gain, n.Bias)
+			n.Forward(x, m)
+			if err := relativeError(x, want); !(err <= 1e-6) {
+				t.Errorf("d = %d: relative error %g", d, err)
+			}
+		}
+	})
+}
+
+func TestMatrixRowsAreApart(t *testing.T) {
+	var b buffer
+	for _, n := range []int{1, 31, 384, 1024, 1536, 3072} {
+		for _, bf16 := range []bool{false, true} {
+			m, size := b.matrix(3, n, bf16), 4
+			if bf16 {
+				size = 2
+			}
+			if m.ld < n+1 || m.ld*size%64 != 0 || m.ld*size%4096 == 0 {
+				t.Errorf("n = %d, bf16 %v: rows are %d bytes apart", n, bf16, m.ld*size)
+			}
+		}
+	}
+}
+
+// TestPackTime reports how long packing a model of 33 M parameters takes; slow tiers only log it.
+func TestPackTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs 130 MB of weights")
+	}
+	weight := make([]float32, 1536*384)
+	layers := 33_000_000 / len(weight)
+	for _, precision := range []Precision{FP32, BF16} {
+		best := time.Hour
+		for range 3 {
+			start := time.Now()
+			keep := make([]*Linear, layers)
+			for i := range keep {
+				keep[i] = NewLinear(weight, nil, 384, 1536, precision)
+			}
+			best = min(best, time.Since(start))
+			if !slices.ContainsFunc(keep, func(l *Linear) bool { return l.In == 384 }) {
+				t.Fatal("nothing packed")
+			}
+		}
+		t.Logf("%d layers, precision %d: %v", layers, precision, best)
+	}
+}

@@ -1,0 +1,117 @@
+package evident
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"evident/document"
+	"evident/store"
+)
+
+// plan is what has to be done to bring the index up to date with some folders.
+type plan struct {
+	read      []plannedFile
+	bytes     int64 // of the files to read
+	gone      []string
+	unchanged int
+	skipped   []Skipped
+}
+
+// plannedFile is a file to read.
+type plannedFile struct {
+	path  string
+	stat  store.FileStat
+	known bool // an older version is in the index
+}
+
+func (p *plan) changes() bool { return len(p.read)+len(p.gone) > 0 }
+
+// plan compares the files under roots with what the index holds.
+func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptions) (*plan, error) {
+	stored, err := x.store.Files()
+	if err != nil {
+		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	data, err := filepath.Abs(x.dir)
+	if err != nil {
+		return nil, fmt.Errorf("index into %q: %w", x.dir, err)
+	}
+	p := &plan{}
+	seen := map[string]bool{}
+	for path, err := range document.Walk(ctx, roots, document.WalkOptions{Hidden: o.Hidden}) {
+		var skip *document.SkipError
+		switch {
+		case errors.As(err, &skip):
+			p.skipped = append(p.skipped, Skipped{path, skip.Reason})
+			seen[path] = true
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("index %w", err)
+		case within(path, data):
+			continue // our own files
+		}
+		seen[path] = true
+		info, err := os.Stat(path)
+		if err != nil {
+			p.skipped = append(p.skipped, Skipped{path, "cannot be read"})
+			continue
+		}
+		was, known := stored[path]
+		file := plannedFile{path: path, stat: store.NewFileStat(info), known: known}
+		switch reason, ok := c.skipped(file, o); {
+		case known && was.Same(info):
+			p.unchanged++
+		case !known && ok:
+			p.skipped = append(p.skipped, Skipped{path, reason})
+		default:
+			p.read = append(p.read, file)
+			p.bytes += file.stat.Size
+		}
+	}
+	p.gone = gone(stored, roots, seen, p.skipped)
+	for path := range c.Skips {
+		if !seen[path] && withinAny(path, roots) {
+			delete(c.Skips, path)
+		}
+	}
+	return p, nil
+}
+
+// gone returns what is stored below roots and was not seen. What lies below a folder that could not
+// be read is not gone for all we know.
+func gone[V any](stored map[string]V, roots []string, seen map[string]bool, skipped []Skipped,
+) []string {
+	var paths []string
+	for path := range stored {
+		if seen[path] || !withinAny(path, roots) {
+			continue
+		}
+		hidden := false
+		for _, s := range skipped {
+			hidden = hidden || within(path, s.Path)
+		}
+		if !hidden {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// within says whether path is folder or lies below it. Both are absolute and clean.
+func within(path, folder string) bool {
+	rest, ok := strings.CutPrefix(path, folder)
+	return ok && (rest == "" || os.IsPathSeparator(rest[0]) || strings.HasSuffix(folder, "/"))
+}
+
+func withinAny(path string, folders []string) bool {
+	for _, folder := range folders {
+		if within(path, folder) {
+			return true
+		}
+	}
+	return false
+}

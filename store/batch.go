@@ -1,0 +1,232 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"sync/atomic"
+
+	"evident/bm25"
+	"evident/document"
+	"evident/internal/mapped"
+)
+
+// The fixed parts of a batch file; docs/format/store.md draws the whole.
+const (
+	batchMagic   = "evbatch\n"
+	batchVersion = 1
+	headerLen    = 16 // magic, version u32, zero u32
+	footerLen    = 48
+	passageLen   = 24 // document, start, end, page, checksum of the text, heading: u32 each
+)
+
+// batch is one immutable file of documents, their passages and the BM25 segment over these.
+type batch struct {
+	path string
+	file *mapped.File
+	data []byte
+	refs atomic.Int32 // snapshots and writers that use it
+
+	segment             *bm25.Segment
+	documents, passages uint32
+	texts               uint64 // where the texts end
+
+	offsets  []byte // u32 by document, and one more
+	records  []byte
+	spans    []byte // passageLen by passage
+	headings []byte // strings
+}
+
+// openBatch maps a batch file and checks everything but texts and postings, which are checked when
+// they are read.
+func openBatch(dir string, entry batchEntry) (*batch, error) {
+	path := filepath.Join(dir, entry.File)
+	file, err := mapped.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	b := &batch{path: path, file: file, data: file.Bytes()}
+	if int64(len(b.data)) != entry.Bytes {
+		err = damaged(path, "it has %d bytes, the manifest says %d", len(b.data), entry.Bytes)
+	} else if err = b.parse(); err == nil &&
+		(int(b.documents) != entry.Documents || int(b.passages) != entry.Passages) {
+		err = damaged(path, "it is not the file that the manifest means")
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	b.refs.Store(1)
+	return b, nil
+}
+
+func (b *batch) parse() error {
+	if len(b.data) < headerLen+footerLen || string(b.data[:8]) != batchMagic ||
+		string(b.data[len(b.data)-8:]) != batchMagic {
+		return damaged(b.path, "it does not begin and end as a batch")
+	}
+	le := binary.LittleEndian
+	if v := le.Uint32(b.data[8:]); v != batchVersion {
+		return &VersionError{Path: b.path, Got: int(v), Want: batchVersion}
+	}
+	footer := b.data[len(b.data)-footerLen:]
+	texts, meta := le.Uint64(footer), le.Uint64(footer[8:])
+	b.documents, b.passages = le.Uint32(footer[16:]), le.Uint32(footer[20:])
+	recordBytes, headingBytes := le.Uint32(footer[24:]), le.Uint32(footer[28:])
+	end := uint64(len(b.data) - footerLen)
+	sections := 4*(uint64(b.documents)+1) + uint64(recordBytes) +
+		passageLen*uint64(b.passages) + uint64(headingBytes)
+	if texts < headerLen || texts > meta || meta > end || end-meta != sections {
+		return damaged(b.path, "its sections do not add up to its %d bytes", len(b.data))
+	}
+	sum := crc32.Checksum(b.data[:headerLen], castagnoli)
+	sum = crc32.Update(sum, castagnoli, b.data[meta:len(b.data)-12])
+	if sum != le.Uint32(b.data[len(b.data)-12:]) {
+		return damaged(b.path, "wrong checksum of the document table")
+	}
+	b.texts = texts
+	rest := b.data[meta:end]
+	take := func(n uint64) []byte {
+		part := rest[:n]
+		rest = rest[n:]
+		return part
+	}
+	b.offsets = take(4 * (uint64(b.documents) + 1))
+	b.records = take(uint64(recordBytes))
+	b.spans = take(passageLen * uint64(b.passages))
+	b.headings = take(uint64(headingBytes))
+
+	segment, err := bm25.ParseNamed(b.path, b.data[texts:meta])
+	if err != nil {
+		return err
+	}
+	if segment.Len() != int(b.passages) {
+		return damaged(b.path, "%d passages, but %d in its segment", b.passages, segment.Len())
+	}
+	b.segment = segment
+	return nil
+}
+
+func (b *batch) retain() { b.refs.Add(1) }
+
+// release gives the mapping back when nobody uses it any more.
+func (b *batch) release() {
+	if b.refs.Add(-1) == 0 {
+		b.file.Close()
+	}
+}
+
+// record decodes the record of a document.
+func (b *batch) record(doc uint32) (record, error) {
+	start := binary.LittleEndian.Uint32(b.offsets[4*doc:])
+	end := binary.LittleEndian.Uint32(b.offsets[4*doc+4:])
+	if start > end || uint64(end) > uint64(len(b.records)) {
+		return record{}, damaged(b.path, "%v", errRecord)
+	}
+	r, err := parseRecord(b.records[start:end])
+	if err != nil {
+		return record{}, damaged(b.path, "%v", err)
+	}
+	if r.textStart < headerLen || r.textStart > b.texts || r.textLen > b.texts-r.textStart ||
+		uint64(r.passages)+uint64(r.passageCount) > uint64(b.passages) {
+		return record{}, damaged(b.path, "the text of %q lies outside", r.path)
+	}
+	return r, nil
+}
+
+// text is the stored text of a document, in the mapping, not checked.
+func (b *batch) text(r *record) []byte { return b.data[r.textStart:][:r.textLen] }
+
+// document returns a whole document after checking its text.
+func (b *batch) document(r *record) (*document.Document, error) {
+	text := b.text(r)
+	if sha256.Sum256(text) != r.textHash {
+		return nil, damaged(b.path, "wrong checksum of the text of %q", r.path)
+	}
+	doc := &document.Document{Path: r.path, Format: r.format, Title: r.title, SHA256: r.hash(),
+		Text: string(text)}
+	if err := parseMarks(r.marks, doc); err != nil {
+		return nil, damaged(b.path, "%q: %v", r.path, err)
+	}
+	return doc, nil
+}
+
+// passage decodes a passage and the record of its document, and checks the passage's text.
+func (b *batch) passage(number uint32) (document.Passage, *record, []byte, error) {
+	p, doc, sum, err := b.span(number)
+	if err != nil {
+		return p, nil, nil, err
+	}
+	r, err := b.record(doc)
+	if err != nil {
+		return p, nil, nil, err
+	}
+	if number < r.passages || number-r.passages >= r.passageCount || uint64(p.Span.End) > r.textLen {
+		return p, nil, nil, damaged(b.path, "passage %d is not within %q", number, r.path)
+	}
+	text := b.text(&r)[p.Span.Start:p.Span.End]
+	if crc32.Checksum(text, castagnoli) != sum {
+		return p, nil, nil, damaged(b.path, "wrong checksum of passage %d, in %q", number, r.path)
+	}
+	return p, &r, text, nil
+}
+
+// span decodes a passage without looking at its document.
+func (b *batch) span(number uint32) (p document.Passage, doc, sum uint32, err error) {
+	le := binary.LittleEndian
+	raw := b.spans[passageLen*int(number):][:passageLen]
+	doc, sum = le.Uint32(raw), le.Uint32(raw[16:])
+	p.Span = document.ByteSpan{Start: int(le.Uint32(raw[4:])), End: int(le.Uint32(raw[8:]))}
+	p.Page = int(le.Uint32(raw[12:]))
+	heading := decoder{data: b.headings[min(uint64(le.Uint32(raw[20:])), uint64(len(b.headings))):]}
+	p.Heading = heading.string()
+	if doc >= b.documents || p.Span.Start > p.Span.End || heading.failed {
+		err = damaged(b.path, "passage %d is inconsistent", number)
+	}
+	return p, doc, sum, err
+}
+
+// verify checks every text, passage and postings list.
+func (b *batch) verify() error {
+	for doc := range b.documents {
+		r, err := b.record(doc)
+		if err != nil {
+			return err
+		}
+		if _, err := b.document(&r); err != nil {
+			return err
+		}
+	}
+	for number := range b.passages {
+		if _, _, _, err := b.passage(number); err != nil {
+			return err
+		}
+	}
+	return b.segment.Verify()
+}
+
+// passageRanges turns deleted documents into deleted passages.
+func (b *batch) passageRanges(deleted []docRange) ([]bm25.DocRange, error) {
+	var ranges []bm25.DocRange
+	for _, r := range deleted {
+		if r[1] > b.documents {
+			return nil, damaged(b.path, "document %d of %d is deleted", r[1]-1, b.documents)
+		}
+		first, err := b.record(r[0])
+		if err != nil {
+			return nil, err
+		}
+		last, err := b.record(r[1] - 1)
+		if err != nil {
+			return nil, err
+		}
+		end := last.passages + last.passageCount
+		if end < first.passages {
+			return nil, damaged(b.path, "%v", errRecord)
+		}
+		ranges = append(ranges, bm25.DocRange{Start: first.passages, End: end})
+	}
+	return ranges, nil
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"evident/bm25"
+)
+
+// ErrNoIndex is returned by [Open] for a folder that holds no index.
+var ErrNoIndex = errors.New("there is no index here")
+
+// ErrLocked is returned by [Store.Writer] while another writer is at work; see [LockedError].
+var ErrLocked = errors.New("the index is being written to by another process")
+
+// ErrExists is returned by [Create] for a folder that holds an index.
+var ErrExists = errors.New("there is an index here already")
+
+// ErrStale is returned for a [PassageID] of another generation than the snapshot's.
+var ErrStale = errors.New("the passage number is from another generation of the index")
+
+// ErrNotFound is returned for a document or passage that the index does not hold.
+var ErrNotFound = errors.New("not in the index")
+
+// DamagedError names a file that does not hold what was written to it.
+type DamagedError = bm25.DamagedError
+
+// damaged builds a DamagedError.
+func damaged(path, format string, args ...any) error {
+	return &DamagedError{Path: path, Detail: fmt.Sprintf(format, args...)}
+}
+
+// LockedError is [ErrLocked] with the process that holds the lock.
+type LockedError struct {
+	Path string // the lock file
+	PID  int    // 0 when the file does not tell
+}
+
+// Error names the lock and its holder.
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("%v (lock %q)", ErrLocked, e.Path)
+	}
+	return fmt.Sprintf("%v: process %d holds %q", ErrLocked, e.PID, e.Path)
+}
+
+// Is makes errors.Is(err, ErrLocked) true.
+func (e *LockedError) Is(target error) bool { return target == ErrLocked }
+
+// VersionError says that an index was written by a program of another format version.
+type VersionError struct {
+	Path      string
+	Got, Want int
+}
+
+// Error names both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%q has index format %d, this program reads format %d", e.Path, e.Got, e.Want)
+}

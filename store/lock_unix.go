@@ -1,0 +1,49 @@
+//go:build unix
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// lock is the right to write. The kernel takes it back when the process ends in any way, so the
+// file of a dead process locks nobody out.
+type lock struct {
+	file *os.File
+}
+
+// takeLock locks the file at path, which is made if need be, or returns a *LockedError.
+func takeLock(path string) (*lock, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock the index: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %q: %w", path, err)
+		}
+		text, _ := os.ReadFile(path) // only for the message
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		return nil, &LockedError{Path: path, PID: pid}
+	}
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %q: %w", path, err)
+	}
+	return &lock{f}, nil
+}
+
+// release gives the lock back. The file stays: removing it would race with the next writer.
+func (l *lock) release() error {
+	l.file.Truncate(0) // the holder's number is only a hint
+	return l.file.Close()
+}
