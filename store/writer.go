@@ -18,7 +18,7 @@ import (
 
 // A batch is closed, and waits for the commit, when it has become this large.
 const (
-	batchPostingsMax = 1 << 24 // in memory, at about 16 bytes
+	batchPostingsMax = 1 << 23 // in memory, at about 16 bytes each
 	batchTextMax     = 1 << 30 // bytes, on disk
 )
 
