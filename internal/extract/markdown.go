@@ -84,6 +84,7 @@ func (w *markdownWalk) block(node ast.Node) ast.WalkStatus {
 	case *ast.CodeBlock, *ast.FencedCodeBlock:
 		w.add(spans...)
 	case *ast.HTMLBlock:
+		w.comment = false // the line that ends a comment is not among the lines
 		for _, span := range spans {
 			if w.visible(w.source[span.Start:span.End]) {
 				w.add(span)
