@@ -18,6 +18,7 @@ const (
 	manifestName  = "MANIFEST"
 	lockName      = "LOCK"
 	batchSuffix   = ".batch"
+	manifestLine  = "evident index, format %d, crc32c %08x" // its first line
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -63,21 +64,25 @@ func parseManifest(path string, data []byte) (*manifest, error) {
 	line, body, found := bytes.Cut(data, []byte("\n"))
 	var version int
 	var sum uint32
-	_, err := fmt.Sscanf(string(line), "evident index, format %d, crc32c %08x", &version, &sum)
+	_, err := fmt.Sscanf(string(line), manifestLine, &version, &sum)
 	if !found || err != nil && version == 0 {
 		return nil, damaged(path, "its first line is not that of a manifest")
 	}
 	if version != formatVersion {
 		return nil, &VersionError{Path: path, Got: version, Want: formatVersion}
 	}
-	if err != nil || crc32.Checksum(body, castagnoli) != sum {
+	if err != nil || string(line) != fmt.Sprintf(manifestLine, version, sum) ||
+		crc32.Checksum(body, castagnoli) != sum {
 		return nil, damaged(path, "wrong checksum")
 	}
 	m := new(manifest)
 	if err := json.Unmarshal(body, m); err != nil {
 		return nil, damaged(path, "%v", err)
 	}
-	return m, m.check(path)
+	if err := m.check(path); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // check refuses a manifest that this program cannot have written.
@@ -107,8 +112,7 @@ func (m *manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	line := fmt.Sprintf("evident index, format %d, crc32c %08x\n", formatVersion,
-		crc32.Checksum(body, castagnoli))
+	line := fmt.Sprintf(manifestLine+"\n", formatVersion, crc32.Checksum(body, castagnoli))
 	path := filepath.Join(dir, manifestName)
 	aside := path + ".new"
 	if err := writeSynced(aside, append([]byte(line), body...)); err != nil {

@@ -137,3 +137,38 @@ def shuffled(rng, rows):
 
 def rng(*seed):
     return random.Random("/".join(map(str, seed)))
+
+
+ANTONYMS = [p.split("/") for p in """first/last largest/smallest biggest/smallest highest/lowest most/least before/after increase/decrease
+    increased/decreased north/south northern/southern east/west eastern/western high/low higher/lower more/fewer old/new oldest/newest
+    older/younger early/late earliest/latest male/female men/women win/lose won/lost winner/loser largest/second-largest best/worst
+    begin/end began/ended begins/ends start/stop started/stopped founded/dissolved born/buried longest/shortest long/short major/minor
+    majority/minority minimum/maximum inside/outside above/below allow/forbid allowed/forbidden positive/negative rich/poor
+    support/oppose supported/opposed accept/reject accepted/rejected larger/smaller public/private modern/ancient""".split()]
+OPPOSITE = {a: b for x, y in ANTONYMS for a, b in ((x, y), (y, x))}
+NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w'-]+(?: (?:of (?:the )?)?[A-Z][\w'-]+)*|\b\d{2,4}\b")
+NEGATED = re.compile(r"\b(did|does|do|was|were|is|are|has|had|can|could|would)\b( \w+)?")
+
+
+def names(text):
+    return set(NAME.findall(text))
+
+
+def made_unanswerable(rng, question, context, foreign_names):
+    """The question changed so that its paragraph no longer answers it: another name or number, an opposite, or a negation,
+    the changes that SQuAD 2.0's authors report of their writers; None where none applies."""
+    ways = []
+    mine = [n for n in NAME.findall(question)]
+    for name in mine:
+        others = [n for n in foreign_names if n[0].isdigit() == name[0].isdigit() and n not in context and n not in question]
+        if others:
+            other = rng.choice(others)
+            ways += [question.replace(name, other)] * 2
+    tokens = question.split(" ")
+    for i, t in enumerate(tokens):
+        if t.lower() in OPPOSITE:
+            ways += [" ".join(tokens[:i] + [OPPOSITE[t.lower()]] + tokens[i + 1:])] * 2
+    found = NEGATED.search(question)
+    if found and (not ways or rng.random() < 0.3):
+        ways.append(question[:found.end()] + rng.choice([" not", " never"]) + question[found.end():])
+    return rng.choice(ways) if ways else None

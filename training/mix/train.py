@@ -5,6 +5,7 @@
 Every checkpoint holds model, optimiser and position, so --resume continues where a run stopped.
 """
 import argparse
+import collections
 import json
 import os
 import time
@@ -20,12 +21,16 @@ from model import from_encoder
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--encoder", required=True, help="folder with config.json, model.safetensors, vocab.txt")
+    p.add_argument("--start", help="checkpoint.pt of a trained reader to begin with, in place of the encoder's own weights")
+    p.add_argument("--layers", type=lambda v: [int(x) for x in v.split(",")], help="keep these encoder layers: 1,3,5")
+    p.add_argument("--teacher", help="checkpoint.pt of a trained reader whose logits are learned beside the labels")
     p.add_argument("--data", required=True, help="folder with train_paragraph.jsonl.gz and train_sentence.jsonl.gz")
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
     p.add_argument("--out", required=True)
     p.add_argument("--sentences", type=int, default=48000, help="sentence questions of the warm-up")
     p.add_argument("--questions", type=int, default=54000, help="passage questions after it")
     p.add_argument("--negatives", type=float, default=0.5, help="BM25 negatives per passage question")
+    p.add_argument("--unanswerable", type=float, default=0.12, help="changed, unanswerable questions per passage question")
     p.add_argument("--others", type=float, default=0.35, help="share of passage questions that are not SQuAD-like")
     p.add_argument("--words", type=int, default=130, help="words in a training window")
     p.add_argument("--heads", choices=("joint", "extractor", "scorer"), default="joint")
@@ -33,6 +38,7 @@ def options():
     p.add_argument("--lr", type=float, default=1e-4)
     p.add_argument("--dropout", type=float, default=0.1)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--steps", type=int, default=0, help="end the run after so many steps, the learning rate falling to its end there")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--evaluate-every", type=int, default=1000, help="steps")
     p.add_argument("--resume", action="store_true")
@@ -76,15 +82,19 @@ def plan(o, sentences, squad_like, others):
         text, start, end = data.window(rng, row["context"], answer["start"], answer["start"] + len(answer["text"]), words)
         return row["question"], text, start, end, 1.0, 1.0
 
-    # The scorer learns from pairs, so a sentence of another article joins a quarter of the sentence questions.
+    # The scorer learns from pairs, so a sentence of another article joins a tenth of the sentence questions.
     warm = Source(sentences, o.seed, "sentence").take(o.sentences)
-    add([[positive(r, 80)] + ([(r["question"], rng.choice(sentences)["context"], -1, -1, 0.0, 0.0)] if rng.random() < 0.25 else [])
+    add([[positive(r, 80)] + ([(r["question"], rng.choice(sentences)["context"], -1, -1, 0.0, 0.0)] if rng.random() < 0.1 else [])
          for r in warm], 2 * o.batch)
     n_warm = len(batches)
     near, far = Source(squad_like, o.seed, "near"), Source(others, o.seed, "far")
     n_far = int(o.questions * o.others)
     rows = data.shuffled(rng, near.take(o.questions - n_far) + far.take(n_far))
     groups = []
+    foreign = collections.defaultdict(set)
+    for r in squad_like + others:
+        foreign[r["title"]] |= data.names(r["context"])
+    foreign = {title: sorted(found) for title, found in foreign.items()}
     for r in rows:
         if not r["answers"]:
             words = r["context"].split()
@@ -94,6 +104,11 @@ def plan(o, sentences, squad_like, others):
         if r["negatives"] and rng.random() < o.negatives:
             group.append((r["question"], rng.choice(r["negatives"]), -1, -1, 0.0, 0.0))
         groups.append(group)
+        if rng.random() < o.unanswerable:
+            question, text, *_ = group[0]
+            changed = data.made_unanswerable(rng, question, text, foreign[r["title"]])
+            if changed:
+                groups.append([(changed, text, -1, -1, 1.0, 0.0)])
     add(groups, o.batch)
     return batches, n_warm
 
@@ -128,12 +143,28 @@ def span_loss(logits, target, group, passage):
     return (everything[group[has]] - picked).sum() / max(1, int(has.sum()))
 
 
-def loss_of(model, e, heads):
+def teacher_loss(span, pair, e, teacher, temperature=2.0):
+    """Distance to the teacher's span distribution within each passage, and to its relevance and answerability (Hinton et al. 2015)."""
+    with torch.no_grad():
+        span_t, pair_t = teacher(e)
+
+    def log_probabilities(logits):
+        return (logits.masked_fill(~e["passage"][..., None], -1e4) / temperature).log_softmax(1)
+
+    p, q = log_probabilities(span_t), log_probabilities(span)
+    spans = (p.exp() * (p - q)).sum(1).mean() * temperature ** 2
+    return spans + bce(pair, pair_t.sigmoid()) - bce(pair_t, pair_t.sigmoid())
+
+
+def loss_of(model, e, heads, teacher=None):
     span, pair = model(e)
     extractor = (span_loss(span[..., 0], e["start"], e["group"], e["passage"]) +
                  span_loss(span[..., 1], e["end"], e["group"], e["passage"])) / 2
     scorer = bce(pair[:, 0], e["relevant"]) + bce(pair[:, 1], e["answerable"])
-    return {"joint": extractor + 0.5 * scorer, "extractor": extractor, "scorer": 0.5 * scorer}[heads], extractor, scorer
+    loss = {"joint": extractor + 0.5 * scorer, "extractor": extractor, "scorer": 0.5 * scorer}[heads]
+    if teacher is not None:
+        loss = 0.5 * loss + teacher_loss(span, pair, e, teacher)
+    return loss, extractor, scorer
 
 
 @torch.inference_mode()
@@ -188,11 +219,13 @@ def main():
     near = [r for r in train if r["source"] in data.SQUAD_LIKE]
     far = [r for r in train if r["source"] not in data.SQUAD_LIKE]
     batches, n_warm = plan(o, sentences, near, far)
+    batches = batches[:o.steps or len(batches)]
     print(f"{len(sentences)} sentences, {len(near)} SQuAD-like, {len(far)} other, {len(dev)} held out; "
           f"{len(batches)} steps, {n_warm} of them warm-up", flush=True)
 
     tokenizer = BertTokenizerFast(vocab_file=f"{o.encoder}/vocab.txt", do_lower_case=True)
-    model = from_encoder(o.encoder, o.dropout).train()
+    model = from_encoder(o.encoder, o.dropout, o.start, o.layers).train()
+    teacher = from_encoder(o.encoder, start=o.teacher).eval() if o.teacher else None
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
@@ -214,7 +247,7 @@ def main():
     while step < len(batches):
         for g in optimiser.param_groups:
             g["lr"] = o.lr * min((step + 1) / 200, 1, max(0.02, (len(batches) - step) / (0.7 * len(batches))))
-        loss, extractor, scorer = loss_of(model, encode(tokenizer, batches[step]), o.heads)
+        loss, extractor, scorer = loss_of(model, encode(tokenizer, batches[step]), o.heads, teacher)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

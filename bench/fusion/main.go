@@ -1,0 +1,228 @@
+// Fusion writes the features of a reader's candidates on held-out training questions, for
+// training/mix/fuse.py to fit how they combine.
+//
+//	go run ./bench/fusion -model models/mix-12x384 -data ../shared/data/qa -out features.jsonl.gz
+//
+// Every question is read four times: over the passages that BM25 finds in the corpora, once with
+// its own paragraph among them and once without; and with one paragraph given, once its own and
+// once another that BM25 ranks high and that does not hold the answer.
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"crypto/sha1"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"evident/bm25"
+	"evident/eval"
+	"evident/mix"
+	"evident/nn"
+)
+
+type row struct {
+	Title, Context, Question, Source string
+	Redistributable                  bool
+	Answers                          []struct{ Text string }
+}
+
+func (r row) golds() []string {
+	golds := make([]string, len(r.Answers))
+	for i, a := range r.Answers {
+		golds[i] = a.Text
+	}
+	return golds
+}
+
+type features struct {
+	Setting    string      `json:"setting"`
+	Answerable bool        `json:"answerable"`
+	Candidates []candidate `json:"candidates"`
+}
+
+type candidate struct {
+	Key   string  `json:"key"`
+	Exact float64 `json:"exact"`
+	F1    float64 `json:"f1"`
+	mix.Features
+}
+
+func main() {
+	log.SetFlags(0)
+	model := flag.String("model", "", "reader folder")
+	data := flag.String("data", "", "folder with train_paragraph.jsonl.gz and the corpora")
+	out := flag.String("out", "features.jsonl.gz", "file to write")
+	limit := flag.Int("limit", 600, "held-out questions")
+	passages := flag.Int("k", 20, "passages read")
+	flag.Parse()
+	if err := run(*model, *data, *out, *limit, *passages); err != nil {
+		log.Fatalf("fusion: %v", err)
+	}
+}
+
+func run(model, data, out string, limit, k int) error {
+	reader, err := mix.LoadReader(os.DirFS(model), nn.Auto)
+	if err != nil {
+		return err
+	}
+	questions, err := heldOut(filepath.Join(data, "train_paragraph.jsonl.gz"), limit)
+	if err != nil {
+		return err
+	}
+	texts, index, err := corpus(data)
+	if err != nil {
+		return err
+	}
+	file, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	packed := gzip.NewWriter(file)
+	enc := json.NewEncoder(packed)
+	for i, q := range questions {
+		rows, err := situations(reader, q, texts, index, k)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
+		}
+		if (i+1)%50 == 0 {
+			log.Printf("%d of %d questions", i+1, len(questions))
+		}
+	}
+	if err := packed.Close(); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// situations reads one question in its four ways.
+func situations(reader *mix.Reader, q row, texts []string, index *bm25.Index, k int) ([]features, error) {
+	var with, without []mix.Passage
+	other := ""
+	for _, h := range index.Search(q.Question, k+20) {
+		p := mix.Passage{ID: int(h.Doc), Text: texts[h.Doc], Score: h.Score}
+		if len(with) < k {
+			with = append(with, p)
+		}
+		if holds(p.Text, q.golds()) || strings.Contains(q.Context, p.Text) {
+			continue
+		}
+		if len(without) < k {
+			without = append(without, p)
+		}
+		if other == "" {
+			other = p.Text
+		}
+	}
+	given := func(text string) []mix.Passage { return []mix.Passage{{Text: text}} }
+	var rows []features
+	for _, s := range []struct {
+		setting    string
+		answerable bool
+		passages   []mix.Passage
+	}{
+		{"open", true, with}, {"open", false, without},
+		{"paragraph", true, given(q.Context)}, {"paragraph", false, given(other)},
+	} {
+		places, err := reader.Candidates(context.Background(), q.Question, s.passages)
+		if err != nil {
+			return nil, err
+		}
+		f := features{Setting: s.setting, Answerable: s.answerable}
+		for _, p := range places {
+			text := s.passages[p.Passage].Text[p.Bytes.Start:p.Bytes.End]
+			c := candidate{Key: mix.Key(text), Features: p.Features}
+			c.F1 = eval.F1(text, q.golds())
+			if eval.ExactMatch(text, q.golds()) {
+				c.Exact = 1
+			}
+			f.Candidates = append(f.Candidates, c)
+		}
+		rows = append(rows, f)
+	}
+	return rows, nil
+}
+
+func holds(text string, golds []string) bool {
+	text = " " + eval.Normalise(text) + " "
+	for _, g := range golds {
+		if strings.Contains(text, " "+eval.Normalise(g)+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// heldOut returns answerable SQuAD-like questions of the titles that training leaves out, the
+// rule of training/mix/data.py.
+func heldOut(path string, limit int) ([]row, error) {
+	squadLike := map[string]bool{
+		"squad11_train_prefix/train": true, "squad2/train_10articles": true, "squadshifts/new_wiki": true,
+	}
+	var rows []row
+	err := lines(path, func(line []byte) error {
+		var r row
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
+		}
+		if sum := sha1.Sum([]byte(r.Title)); sum[0]%12 == 0 && r.Redistributable && squadLike[r.Source] && len(r.Answers) > 0 {
+			rows = append(rows, r)
+		}
+		return nil
+	})
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	return rows[:min(limit, len(rows))], err
+}
+
+func corpus(data string) ([]string, *bm25.Index, error) {
+	var texts []string
+	builder := bm25.NewBuilder(bm25.DefaultAnalyzer)
+	for _, name := range []string{"corpus_wiki.jsonl.gz", "corpus_docs.jsonl.gz"} {
+		err := lines(filepath.Join(data, name), func(line []byte) error {
+			var r struct{ Text string }
+			if err := json.Unmarshal(line, &r); err != nil {
+				return err
+			}
+			texts = append(texts, r.Text)
+			builder.Add(r.Text)
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return texts, bm25.NewIndex(bm25.Params{}, builder.Build()), nil
+}
+
+func lines(path string, each func([]byte) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	scanner := bufio.NewScanner(unpacked)
+	scanner.Buffer(nil, 64<<20)
+	for scanner.Scan() {
+		if err := each(scanner.Bytes()); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return scanner.Err()
+}

@@ -1,0 +1,171 @@
+// Package bert runs the encoders of BERT, RoBERTa and DistilBERT from the folders Hugging Face
+// keeps them in, with the heads that find answers: …ForQuestionAnswering, and evident's own joint
+// reader, which also says whether a passage is worth reading.
+//
+// [Load] reads a folder; [Model.Tokenizer] makes the inputs, [Model.Encode] runs them, and
+// [Model.QA] or [Model.Joint] turn the hidden rows into logits. A model is safe for concurrent use.
+package bert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"evident/internal/tokenize"
+	"evident/internal/weights"
+	"evident/nn"
+)
+
+// Pair is one input: the tokens of one or two texts with the special tokens around them, as
+// [tokenize.Tokenizer] makes it.
+type Pair = tokenize.Pair
+
+// Options tunes [Load]. The zero value computes in the best precision of the CPU.
+type Options struct {
+	Precision nn.Precision
+}
+
+// Model is an encoder with its tokenizer and the heads its folder holds.
+type Model struct {
+	config    config
+	tokenizer tokenize.Tokenizer
+	embedding embedding
+	encoder   nn.Encoder
+	qa        *QAHead
+	joint     *JointHead
+}
+
+// LengthError says that an input is longer than the model's positions.
+type LengthError struct {
+	Pair          int // index of the input
+	Tokens, Limit int
+}
+
+func (e *LengthError) Error() string {
+	return fmt.Sprintf("input %d has %d tokens, the model takes %d", e.Pair, e.Tokens, e.Limit)
+}
+
+// Load reads a model from a folder with config.json, model.safetensors (or its shards and their
+// index) and the tokenizer's files. Heads are loaded when config.json's architecture names them.
+func Load(folder fs.FS, opts Options) (m *Model, err error) {
+	c, err := readConfig(folder)
+	if err != nil {
+		return nil, err
+	}
+	m = &Model{config: *c}
+	if m.tokenizer, err = tokenize.Load(folder); err != nil {
+		return nil, err
+	}
+	if n := m.tokenizer.Size(); n > c.Vocabulary {
+		return nil, fmt.Errorf("the tokenizer has %d tokens, config.json promises %d",
+			n, c.Vocabulary)
+	}
+	file, err := weights.OpenFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	r := newReader(file, c.family, opts.Precision)
+	m.embedding = r.embedding(c)
+	m.encoder.Width = c.Width
+	for i := 0; i < c.Layers && r.err == nil; i++ {
+		m.encoder.Layers = append(m.encoder.Layers, r.layer(c, i))
+	}
+	if err := m.loadHeads(r, folder); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Tokenizer returns the tokenizer that makes the model's inputs.
+func (m *Model) Tokenizer() tokenize.Tokenizer { return m.tokenizer }
+
+// Width returns d, the length of a hidden row.
+func (m *Model) Width() int { return m.config.Width }
+
+// TokensMax returns the length of the longest input, special tokens included.
+func (m *Model) TokensMax() int { return m.config.tokensMax() }
+
+// Hidden is the encoder's last layer: one row for each token of each input, laid end to end.
+type Hidden struct {
+	Width     int
+	Rows      []float32    // [M, Width]
+	Sequences nn.Sequences // input i is rows [Sequences[i], Sequences[i+1])
+}
+
+// Row returns the hidden row of a token of an input.
+func (h *Hidden) Row(input, token int) []float32 {
+	return h.Rows[(h.Sequences[input]+token)*h.Width:][:h.Width]
+}
+
+// Encode runs the encoder on all inputs at once, without padding. An input longer than
+// [Model.TokensMax] is a [LengthError].
+func (m *Model) Encode(ctx context.Context, inputs []Pair) (*Hidden, error) {
+	if err := m.check(inputs); err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	h := &Hidden{Width: m.config.Width, Sequences: make(nn.Sequences, 1, len(inputs)+1)}
+	for i := range inputs {
+		h.Sequences = append(h.Sequences, h.Sequences[i]+len(inputs[i].Tokens))
+	}
+	h.Rows = make([]float32, h.Sequences.Rows()*h.Width)
+	for i := range inputs {
+		m.embed(h.Rows[h.Sequences[i]*h.Width:], &inputs[i])
+	}
+	m.embedding.norm.Forward(h.Rows, h.Sequences.Rows())
+	if err := m.encoder.Forward(ctx, h.Rows, h.Sequences); err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	return h, nil
+}
+
+func (m *Model) check(inputs []Pair) error {
+	for i, in := range inputs {
+		if len(in.Tokens) > m.TokensMax() {
+			return &LengthError{i, len(in.Tokens), m.TokensMax()}
+		}
+		if len(in.Tokens) == 0 {
+			return fmt.Errorf("input %d has no tokens", i)
+		}
+		if len(in.Types) != len(in.Tokens) {
+			return fmt.Errorf("input %d has %d tokens and %d types",
+				i, len(in.Tokens), len(in.Types))
+		}
+		for t, token := range in.Tokens {
+			if token.ID < 0 || int(token.ID) >= m.config.Vocabulary {
+				return fmt.Errorf("input %d: token %d has id %d, the model has %d",
+					i, t, token.ID, m.config.Vocabulary)
+			}
+			kind := in.Types[t]
+			if m.embedding.segments != nil && (kind < 0 || int(kind) >= m.config.Segments) {
+				return fmt.Errorf("input %d: token %d is in segment %d, the model has %d",
+					i, t, kind, m.config.Segments)
+			}
+		}
+	}
+	return nil
+}
+
+// embed writes the sums of word, position and segment vectors to x, a row a token.
+func (m *Model) embed(x []float32, in *Pair) {
+	d, e := m.config.Width, &m.embedding
+	next := m.config.family.first(&m.config)
+	for i, token := range in.Tokens {
+		row, position := x[i*d:][:d], next
+		if m.config.family == &roBERTa && int(token.ID) == m.config.Pad {
+			position = m.config.Pad // as in the reference, padding takes no place
+		} else {
+			next++
+		}
+		place := e.positions[position*d:][:d]
+		for c, w := range e.words[int(token.ID)*d:][:d] {
+			row[c] = w + place[c]
+		}
+		if e.segments != nil {
+			for c, s := range e.segments[int(in.Types[i])*d:][:d] {
+				row[c] += s
+			}
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package bert
+
+import (
+	"fmt"
+
+	"evident/internal/weights"
+	"evident/nn"
+)
+
+// reader fetches a model's tensors by name and keeps the first error, so that building a model
+// reads like the model.
+type reader struct {
+	file      *weights.File
+	prefix    string
+	precision nn.Precision
+	err       error
+}
+
+// newReader finds out whether the encoder's names carry the family's prefix.
+func newReader(file *weights.File, f *family, precision nn.Precision) *reader {
+	r := &reader{file: file, prefix: f.prefix, precision: precision}
+	if bare := f.words + ".weight"; !file.Has(f.prefix+bare) && file.Has(bare) {
+		r.prefix = ""
+	}
+	return r
+}
+
+// tensor returns the named tensor, or zeros of its shape after an error.
+func (r *reader) tensor(name string, shape ...int) []float32 {
+	if r.err != nil {
+		return nil
+	}
+	values, err := r.file.Float32(r.prefix+name, shape...)
+	r.err = err
+	return values
+}
+
+// linear reads a weight [out, in] and a bias [out].
+func (r *reader) linear(name string, in, out int) *nn.Linear {
+	weight, bias := r.tensor(name+".weight", out, in), r.tensor(name+".bias", out)
+	if r.err != nil {
+		return nil
+	}
+	return nn.NewLinear(weight, bias, in, out, r.precision)
+}
+
+// stacked reads three maps of one input, to be computed as one product.
+func (r *reader) stacked(names [3]string, d int) *nn.Linear {
+	weight, bias := make([]float32, 0, 3*d*d), make([]float32, 0, 3*d)
+	for _, name := range names {
+		weight = append(weight, r.tensor(name+".weight", d, d)...)
+		bias = append(bias, r.tensor(name+".bias", d)...)
+	}
+	if r.err != nil {
+		return nil
+	}
+	return nn.NewLinear(weight, bias, d, 3*d, r.precision)
+}
+
+// norm reads a LayerNorm; old checkpoints call its tensors gamma and beta.
+func (r *reader) norm(name string, d int, epsilon float64) *nn.LayerNorm {
+	gain, bias := name+".weight", name+".bias"
+	if !r.file.Has(r.prefix+gain) && r.file.Has(r.prefix+name+".gamma") {
+		gain, bias = name+".gamma", name+".beta"
+	}
+	return &nn.LayerNorm{
+		Gain: r.tensor(gain, d), Bias: r.tensor(bias, d), Epsilon: float32(epsilon),
+	}
+}
+
+func (r *reader) layer(c *config, i int) nn.EncoderLayer {
+	at := func(name string) string { return fmt.Sprintf(name, i) }
+	n := &c.family.layer
+	return nn.EncoderLayer{
+		Heads:           c.Heads,
+		QKV:             r.stacked([3]string{at(n.query), at(n.key), at(n.value)}, c.Width),
+		Out:             r.linear(at(n.out), c.Width, c.Width),
+		AttentionNorm:   r.norm(at(n.attentionNorm), c.Width, c.Epsilon),
+		Up:              r.linear(at(n.up), c.Width, c.Inner),
+		Down:            r.linear(at(n.down), c.Inner, c.Width),
+		FeedForwardNorm: r.norm(at(n.feedForwardNorm), c.Width, c.Epsilon),
+		Activation:      activations[c.Activation],
+	}
+}
+
+// embedding is the first layer: the sum of a token's, a place's and a segment's vector, normalised.
+type embedding struct {
+	words     []float32 // [vocabulary, d]
+	positions []float32 // [positions, d]
+	segments  []float32 // [segments, d], or nil
+	norm      *nn.LayerNorm
+}
+
+func (r *reader) embedding(c *config) embedding {
+	f := c.family
+	e := embedding{
+		words:     r.tensor(f.words+".weight", c.Vocabulary, c.Width),
+		positions: r.tensor(f.positions+".weight", c.Positions, c.Width),
+		norm:      r.norm(f.norm, c.Width, c.Epsilon),
+	}
+	if f.segments != "" {
+		e.segments = r.tensor(f.segments+".weight", c.Segments, c.Width)
+	}
+	return e
+}
