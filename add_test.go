@@ -107,7 +107,8 @@ func TestAddLeavesItsOwnFilesAlone(t *testing.T) {
 
 func TestAddListsWhatItCannotRead(t *testing.T) {
 	dir, x := t.TempDir(), newIndex(t)
-	write(t, dir, "a.txt", "The bridge spans the Aare.", "large.txt", strings.Repeat("many words ", 200_000))
+	write(t, dir, "a.txt", "The bridge spans the Aare.",
+		"large.txt", strings.Repeat("many words ", 200_000))
 	if err := os.Symlink("nowhere", filepath.Join(dir, "link.txt")); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,8 @@ func TestAddOfNothingThere(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), nowhere) {
 		t.Errorf("error %v", err)
 	}
-	wantTally(t, add(t, x, t.TempDir()), "0 documents: 0 added, 0 changed, 0 unchanged, 0 removed, 0 skipped")
+	wantTally(t, add(t, x, t.TempDir()),
+		"0 documents: 0 added, 0 changed, 0 unchanged, 0 removed, 0 skipped")
 	if _, err := x.Ask(t.Context(), "who?", AskOptions{}); !errors.Is(err, ErrEmptyIndex) {
 		t.Errorf("ask of an empty index: %v", err)
 	}
@@ -261,7 +263,8 @@ func TestStaleAndShow(t *testing.T) {
 	if d.Text != text || d.Format != "md" || d.Source.Stale || len(d.Headings) != 1 {
 		t.Errorf("shown %+v", d)
 	}
-	if _, err := x.Show(t.Context(), "notes.md"); err == nil || !strings.Contains(err.Error(), "2 documents") {
+	_, err = x.Show(t.Context(), "notes.md")
+	if err == nil || !strings.Contains(err.Error(), "2 documents") {
 		t.Errorf("an ambiguous ending: %v", err)
 	}
 	if _, err := x.Show(t.Context(), "absent.md"); !errors.Is(err, ErrNoDocument) {

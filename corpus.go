@@ -175,7 +175,8 @@ func (c *Corpus) Retrieve(ctx context.Context, question string, k int) ([]int, e
 		}
 		row, ok := c.row(p.Path, p.Span.Start)
 		if !ok {
-			return nil, fmt.Errorf("index %q: no row begins at byte %d of %s", c.index.dir, p.Span.Start, p.Path)
+			return nil, fmt.Errorf("index %q: no row begins at byte %d of %s",
+				c.index.dir, p.Span.Start, p.Path)
 		}
 		rows = append(rows, row)
 	}

@@ -7,7 +7,8 @@ import (
 )
 
 func TestQuote(t *testing.T) {
-	text := "Über uns. The bridge, designed by Lise Maurer and opened in 1931, spans it. Next.\n\nMore."
+	text := "Über uns. The bridge, designed by Lise Maurer and opened in 1931, spans it. Next.\n\n" +
+		"More."
 	start := strings.Index(text, "Lise")
 	q := quote(text, start, start+len("Lise Maurer"))
 	want := Quotation{
