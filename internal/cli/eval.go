@@ -98,6 +98,8 @@ in the cache folder. Figures depend on the corpus: never name them without its s
 	o.addEvalFlags(cmd)
 	cmd.Flags().StringSliceVar(&o.corpus, "corpus", nil, "corpus files, .jsonl or .jsonl.gz")
 	cmd.Flags().IntVar(&o.passages, "passages", 20, "passages to read for each question")
+	cmd.Flags().BoolVar(&o.Retrieval, "retrieval-only", false,
+		"measure only where the gold passage ranks; no model is needed")
 	return cmd
 }
 
@@ -202,6 +204,11 @@ func (a *app) evalOpen(
 		return nil, err
 	}
 	defer corpus.Close()
+	if !o.Retrieval { // say so now if the model cannot be loaded, not at the first question
+		if err := corpus.LoadReader(); err != nil {
+			return nil, err
+		}
+	}
 	bar := a.out.progress("questions")
 	defer bar.done()
 	o.Progress = bar.count
