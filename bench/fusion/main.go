@@ -201,7 +201,7 @@ func corpus(data string) ([]string, *bm25.Index, error) {
 	for i, r := range rows {
 		texts[i] = r.Text
 	}
-	builder := bm25.NewBuilder(bm25.DefaultAnalyzer)
+	builder := bm25.NewBuilder(bm25.DefaultAnalyzer())
 	builder.Add(texts...)
 	segment, err := builder.Segment()
 	if err != nil {
