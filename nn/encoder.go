@@ -81,10 +81,10 @@ func (s Sequences) groups(rowsMax int) []group {
 	return all
 }
 
-// keyPanels returns the panels of QKV that hold nothing but keys: they need no bias, for q·(k+b)
-// exceeds q·k by the same amount for every key and softmax does not see it. Checkpoints can have key
-// biases far larger than the keys, and rounding to bf16 would then spend its digits on them: without
-// them e5-small is 1.7 times as exact. A panel shared with queries or values keeps its bias, as right.
+// keyPanels returns the panels of QKV that hold nothing but keys. They need no bias: q·(k+b) exceeds
+// q·k by the same amount for every key, and softmax does not see it. Checkpoints can have key
+// biases far larger than the keys, and rounding to bf16 would spend its digits on them. A panel
+// shared with queries or values keeps its bias, which is as right.
 func keyPanels(d int) [2]int {
 	return [2]int{(d + kernel.Columns - 1) / kernel.Columns, 2 * d / kernel.Columns}
 }
