@@ -33,15 +33,6 @@ func random(r *rand.Rand, n int) []float32 {
 	return x
 }
 
-// bits32 makes NaN comparable.
-func bits32(x []float32) []uint32 {
-	out := make([]uint32, len(x))
-	for i, v := range x {
-		out[i] = math.Float32bits(v)
-	}
-	return out
-}
-
 // product is init + a·wᵀ of one element in float64, and the sum of the absolute terms.
 func product(a, w []float32, init float32) (sum, size float64) {
 	sum, size = float64(init), math.Abs(float64(init))
