@@ -196,7 +196,9 @@ func (a *addition) store(w *store.Writer, job *readJob) error {
 	switch {
 	case errors.As(job.err, &skip):
 		a.plan.skipped = append(a.plan.skipped, Skipped{path, skip.Reason})
-		a.catalog.Skips[path] = skipRecord{job.file.stat.Size, job.file.stat.MTimeNS, skip.Reason}
+		a.catalog.Skips[path] = skipRecord{
+			job.file.stat.Size, job.file.stat.MTimeNS, skip.Reason, a.opts.FileBytesMax,
+		}
 		if w.Remove(path) { // what was indexed is no longer what the file says
 			a.report.Removed++
 		}

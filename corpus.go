@@ -129,6 +129,12 @@ func (c *Corpus) build(ctx context.Context, documents []corpusDocument) (err err
 	return nil
 }
 
+// LoadReader loads the model that [Corpus.Answer] needs; without it the first answer does.
+func (c *Corpus) LoadReader() error {
+	_, err := c.index.loadReader()
+	return err
+}
+
 // Answer returns the best answer to a question from so many passages, even when it is unlikely, and
 // the calibrated probability that it is right. The answer is empty when no passage was found.
 func (c *Corpus) Answer(
@@ -175,7 +181,8 @@ func (c *Corpus) Retrieve(ctx context.Context, question string, k int) ([]int, e
 		}
 		row, ok := c.row(p.Path, p.Span.Start)
 		if !ok {
-			return nil, fmt.Errorf("index %q: no row begins at byte %d of %s", c.index.dir, p.Span.Start, p.Path)
+			return nil, fmt.Errorf("index %q: no row begins at byte %d of %s",
+				c.index.dir, p.Span.Start, p.Path)
 		}
 		rows = append(rows, row)
 	}

@@ -13,7 +13,7 @@ type Answer struct {
 	Answers   []Candidate        `json:"answers"` // most probable first; empty after abstaining
 	Abstained bool               `json:"abstained"`
 	Reason    string             `json:"reason,omitempty"`  // why it abstained
-	Nearest   []Hit              `json:"nearest,omitempty"` // passages to read instead, after abstaining
+	Nearest   []Hit              `json:"nearest,omitempty"` // after abstaining: what to read instead
 	TookMS    map[string]float64 `json:"took_ms"`           // by stage, and "total"
 }
 

@@ -55,7 +55,8 @@ func OpenReader(ctx context.Context, o Options) (*ParagraphReader, error) {
 func (r *ParagraphReader) Read(
 	ctx context.Context, question, paragraph string,
 ) (answer string, probability float64, err error) {
-	result, err := r.reader.AnswerFrom(ctx, question, paragraph, mix.Options{Answers: 1, Threshold: -1})
+	o := mix.Options{Answers: 1, Threshold: -1}
+	result, err := r.reader.AnswerFrom(ctx, question, paragraph, o)
 	if err != nil || len(result.Answers) == 0 {
 		return "", 0, err
 	}

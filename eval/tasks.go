@@ -33,6 +33,7 @@ type Options struct {
 	Limit     int                   // at most so many questions, drawn at random; 0 means all
 	Seed      uint64                // of that draw and of the confidence intervals
 	Threshold float64               // answers below this probability count as "no answer"
+	Retrieval bool                  // [RunOpen] measures only where the gold passage ranks
 	Progress  func(done, total int) // called after each question; may be nil
 	Now       func() time.Time      // the clock; nil means time.Now
 }
@@ -104,8 +105,10 @@ func (a *answers) add(q Question, found Found, threshold float64, took time.Dura
 	}
 	correct := ExactMatch(found.Answer, gold(q)) && len(q.Answers) > 0
 	a.outcomes = append(a.outcomes, Outcome{found.Probability, correct})
-	a.tookMS = append(a.tookMS, float64(took.Microseconds())/1000)
+	a.tookMS = append(a.tookMS, milliseconds(took))
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (a *answers) report(task string, opts Options) *Report {
 	r := newReport(task, &a.kept, opts.Seed)

@@ -19,16 +19,16 @@ import (
 const (
 	questionTokensMax = 64
 	windowTokensMax   = 320
-	windowOverlap     = 96
+	specialTokensMax  = 4 // RoBERTa's <s> </s></s> </s>
 	answerTokensMax   = 24
 )
 
-// Reader is the joint model: scorer and extractor on one encoder.
+// Reader is the joint model: scorer and extractor on one encoder. A model that only extracts (a
+// Hugging Face …ForQuestionAnswering folder) can take its place: it has no scorer, so its
+// relevance is 0, and it has no calibration of its own.
 type Reader struct {
 	Settings Settings
 	model    *bert.Model
-	span     *nn.Linear // [2, d]: start and end
-	pair     *nn.Linear // [2, d]: relevance and answerability, on [CLS]
 }
 
 // Settings holds what was fitted on held-out training questions, for each situation.
@@ -37,22 +37,29 @@ type Settings struct {
 	Paragraph Setting `json:"paragraph"` // one paragraph given
 }
 
-// LoadReader reads a folder with config.json, model.safetensors, vocab.txt and reader.json.
-func LoadReader(fsys fs.FS, precision nn.Precision) (*Reader, error) {
-	model, err := bert.Load(fsys, bert.Options{Precision: precision})
+// LoadReader reads a folder with config.json, model.safetensors, the tokenizer's files and, for
+// a joint reader, reader.json.
+func LoadReader(folder fs.FS, precision nn.Precision) (*Reader, error) {
+	model, err := bert.Load(folder, bert.Options{Precision: precision})
 	if err != nil {
 		return nil, err
 	}
-	if model.Joint == nil {
-		return nil, errors.New("the model has no joint reader heads (span, pair)")
-	}
-	r := &Reader{model: model, span: model.Joint.Span, pair: model.Joint.Pair}
-	data, err := fs.ReadFile(fsys, "reader.json")
-	if err != nil {
-		return nil, fmt.Errorf("read the reader's settings: %w", err)
-	}
-	if err := json.Unmarshal(data, &r.Settings); err != nil {
-		return nil, fmt.Errorf("read the reader's settings: reader.json: %w", err)
+	r := &Reader{model: model}
+	switch {
+	case model.Joint() != nil:
+		settings := model.Joint().Settings()
+		if settings == nil {
+			return nil, errors.New("the joint reader has no reader.json beside its weights")
+		}
+		if err := json.Unmarshal(settings, &r.Settings); err != nil {
+			return nil, fmt.Errorf("read reader.json: %w", err)
+		}
+	case model.QA() != nil:
+		plain := Setting{Calibration: Calibration{Share: 1}}
+		r.Settings = Settings{Open: plain, Paragraph: plain}
+	default:
+		return nil, errors.New("the model answers no questions: its config.json names neither " +
+			"a …ForQuestionAnswering architecture nor EvidentJointReader")
 	}
 	return r, nil
 }
@@ -66,14 +73,16 @@ type window struct {
 // Read runs one encoder pass over [CLS] question [SEP] passage [SEP] for all passages in one
 // batch. A passage too long for one input gives several readings; a passage without words none.
 func (r *Reader) Read(ctx context.Context, question string, passages []string) ([]Reading, error) {
-	asked := r.model.Tokenizer.Tokens(question)
+	tokenizer := r.model.Tokenizer()
+	asked := tokenizer.Tokens(question)
 	asked = asked[:min(len(asked), questionTokensMax)]
+	room := min(windowTokensMax, r.model.TokensMax()-questionTokensMax-specialTokensMax)
 	var windows []window
-	var pairs []tokenize.Pair
+	var pairs []bert.Pair
 	for i, text := range passages {
-		for _, w := range cut(r.model.Tokenizer.Tokens(text)) {
+		for _, w := range cut(tokenizer.Tokens(text), room) {
 			windows = append(windows, window{passage: i, tokens: w})
-			pairs = append(pairs, r.model.Tokenizer.EncodePair(asked, w))
+			pairs = append(pairs, tokenizer.EncodePair(asked, w, 0))
 		}
 	}
 	if len(pairs) == 0 {
@@ -83,40 +92,45 @@ func (r *Reader) Read(ctx context.Context, question string, passages []string) (
 	if err != nil {
 		return nil, err
 	}
-	readings := make([]Reading, len(windows))
+	return r.readings(hidden, windows, pairs), nil
+}
+
+// readings applies the heads to every window's hidden rows.
+func (r *Reader) readings(hidden *bert.Hidden, windows []window, pairs []bert.Pair) []Reading {
+	out := make([]Reading, len(windows))
+	var logits *bert.JointLogits
+	if joint := r.model.Joint(); joint != nil {
+		logits = joint.Logits(hidden)
+	} else {
+		logits = &bert.JointLogits{}
+		logits.Start, logits.End = r.model.QA().Logits(hidden)
+	}
 	for i, w := range windows {
-		readings[i] = r.heads(hidden.Sequence(i), pairs[i].SecondStart, w)
+		base := hidden.Sequences[i]
+		from, to := base+pairs[i].Second.Start, base+pairs[i].Second.End
+		reading := Reading{Passage: w.passage, Start: logits.Start[from:to], End: logits.End[from:to]}
+		for _, t := range w.tokens {
+			reading.Tokens = append(reading.Tokens, document.ByteSpan{Start: t.Start, End: t.End})
+		}
+		if logits.Relevance != nil {
+			reading.Relevance, reading.Answerable = logits.Relevance[i], logits.Answerability[i]
+		} else if best := reading.bestSpans(i, 1, answerTokensMax); len(best) > 0 {
+			// Models of SQuAD 2.0 put "no answer" on the first token.
+			reading.Answerable = best[0].Logit - logits.Start[base] - logits.End[base]
+		}
+		out[i] = reading
 	}
-	return readings, nil
+	return out
 }
 
-// heads applies scorer and extractor to one window's hidden states [T, d].
-func (r *Reader) heads(hidden []float32, first int, w window) Reading {
-	d := r.span.In
-	var pair [2]float32
-	r.pair.Forward(pair[:], hidden[:d], 1)
-	n := len(w.tokens)
-	logits := make([]float32, 2*n)
-	r.span.Forward(logits, hidden[first*d:], n)
-	reading := Reading{
-		Passage: w.passage, Relevance: pair[0], Answerable: pair[1],
-		Start: make([]float32, n), End: make([]float32, n), Tokens: make([]document.ByteSpan, n),
-	}
-	for t, token := range w.tokens {
-		reading.Start[t], reading.End[t] = logits[2*t], logits[2*t+1]
-		reading.Tokens[t] = document.ByteSpan{Start: token.Start, End: token.End}
-	}
-	return reading
-}
-
-// cut splits tokens into overlapping windows of at most windowTokensMax.
-func cut(tokens []tokenize.Token) [][]tokenize.Token {
+// cut splits tokens into windows of at most room tokens that overlap by a quarter.
+func cut(tokens []tokenize.Token, room int) [][]tokenize.Token {
 	if len(tokens) == 0 {
 		return nil
 	}
 	var out [][]tokenize.Token
-	for at := 0; ; at += windowTokensMax - windowOverlap {
-		end := min(at+windowTokensMax, len(tokens))
+	for at := 0; ; at += room - room/4 {
+		end := min(at+room, len(tokens))
 		out = append(out, tokens[at:end])
 		if end == len(tokens) {
 			return out

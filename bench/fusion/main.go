@@ -112,7 +112,11 @@ func run(model, data, out string, limit, k int) error {
 func situations(reader *mix.Reader, q row, texts []string, index *bm25.Index, k int) ([]features, error) {
 	var with, without []mix.Passage
 	other := ""
-	for _, h := range index.Search(q.Question, k+20) {
+	hits, err := index.Search(q.Question, k+20)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hits {
 		p := mix.Passage{ID: int(h.Doc), Text: texts[h.Doc], Score: h.Score}
 		if len(with) < k {
 			with = append(with, p)
@@ -188,23 +192,23 @@ func heldOut(path string, limit int) ([]row, error) {
 }
 
 func corpus(data string) ([]string, *bm25.Index, error) {
-	var texts []string
-	builder := bm25.NewBuilder(bm25.DefaultAnalyzer)
-	for _, name := range []string{"corpus_wiki.jsonl.gz", "corpus_docs.jsonl.gz"} {
-		err := lines(filepath.Join(data, name), func(line []byte) error {
-			var r struct{ Text string }
-			if err := json.Unmarshal(line, &r); err != nil {
-				return err
-			}
-			texts = append(texts, r.Text)
-			builder.Add(r.Text)
-			return nil
-		})
-		if err != nil {
-			return nil, nil, err
-		}
+	rows, err := eval.OpenCorpus(
+		filepath.Join(data, "corpus_wiki.jsonl.gz"), filepath.Join(data, "corpus_docs.jsonl.gz"))
+	if err != nil {
+		return nil, nil, err
 	}
-	return texts, bm25.NewIndex(bm25.Params{}, builder.Build()), nil
+	texts := make([]string, len(rows))
+	builder := bm25.NewBuilder(bm25.DefaultAnalyzer())
+	for i, r := range rows {
+		texts[i] = r.Text
+		builder.Add(r.Title, r.Text)
+	}
+	segment, err := builder.Segment()
+	if err != nil {
+		return nil, nil, err
+	}
+	index, err := bm25.NewIndex([]bm25.Part{{Segment: segment}}, bm25.Params{})
+	return texts, index, err
 }
 
 func lines(path string, each func([]byte) error) error {

@@ -32,8 +32,9 @@ With --in, what is new or changed under PATH is indexed first; without it, the i
 asked. "ask -" reads one question a line from stdin; with --json each gives one line.`,
 		Example: `  evident ask --in ~/papers "Who designed the bridge?"
   printf 'Who designed the bridge?\nWhen was it opened?\n' | evident ask --in ~/papers --json -`,
-		Annotations: map[string]string{exitCodesNote: "0 answered · 1 no answer found · 2 error · 10 no index · 12 model missing"},
-		Args:        oneArgument("QUESTION", `evident ask "Who designed the bridge?"`),
+		Annotations: exitCodes("0 answered · 1 no answer found · 2 error · 10 no index · " +
+			"12 model missing"),
+		Args: oneArgument("QUESTION", `evident ask "Who designed the bridge?"`),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.question = args[0]
 			return a.runAsk(cmd.Context(), o)
@@ -43,11 +44,13 @@ asked. "ask -" reads one question a line from stdin; with --json each gives one 
 	flags := cmd.Flags()
 	flags.IntVarP(&o.Top, "top", "k", 1, "distinct answers to show")
 	flags.IntVar(&o.Passages, "passages", 20, "passages to read")
-	flags.Float64Var(&o.Threshold, "threshold", 0, "abstain below this probability; 0 is the model's own, -1 never abstains")
+	flags.Float64Var(&o.Threshold, "threshold", 0, thresholdUsage)
 	flags.BoolVar(&o.explain, "why", false, "show the numbers behind each answer")
 	flags.StringVar(&o.engine, "engine", "mix", "the method that answers: mix")
 	return cmd
 }
+
+const thresholdUsage = "abstain below this probability; 0 is the model's own, -1 never abstains"
 
 // check finds wrong values before anything is read.
 func (o *askOptions) check() error {

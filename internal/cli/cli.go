@@ -78,8 +78,9 @@ type app struct {
 	cancel  context.CancelFunc
 }
 
-const rootLong = `evident answers questions about your documents with exact quotations: the words as they stand
-in the file, where they stand, and how likely the answer is right. Nothing leaves this machine.`
+const rootLong = `evident answers questions about your documents with exact quotations: the words as
+they stand in the file, where they stand, and how likely the answer is right. Nothing leaves this
+machine.`
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -99,11 +100,11 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print one JSON document on stdout")
-	flags.StringVarP(&a.data, "data", "d", "", "data folder of the index (default: see evident help environment)")
+	flags.StringVarP(&a.data, "data", "d", "", "data folder of the index (see help environment)")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no hints")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "on errors, show every cause")
 	flags.StringVar(&a.color, "color", "auto", "auto, always or never")
-	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this time, for example 30s (default: never)")
+	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this time, for example 30s")
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(a.help)

@@ -28,9 +28,14 @@ type source struct {
 func (s *source) addFlags(cmd *cobra.Command, model bool) {
 	cmd.Flags().StringVar(&s.in, "in", "", "file or folder; index what is new or changed in it first")
 	if model {
-		cmd.Flags().BoolVar(&s.fast, "fast", false, "the small model: faster, less accurate")
-		cmd.Flags().StringVarP(&s.model, "model", "m", "", "folder with a joint reader to use instead of the built-in one")
+		s.addModelFlags(cmd)
 	}
+}
+
+func (s *source) addModelFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&s.fast, "fast", false, "the small model: faster, less accurate")
+	cmd.Flags().StringVarP(&s.model, "model", "m", "",
+		"folder with a joint reader, instead of the built-in one")
 }
 
 // options turns the model flags into options of an index.
@@ -148,7 +153,8 @@ func (a *app) folderOf(path string) (string, error) {
 		}
 		return r
 	}, filepath.Base(full))
-	return filepath.Join(a.home("data"), strings.TrimLeft(name, ".-")+"-"+hex.EncodeToString(sum[:5])), nil
+	name = strings.TrimLeft(name, ".-") + "-" + hex.EncodeToString(sum[:5])
+	return filepath.Join(a.home("data"), name), nil
 }
 
 // home returns evident's own folder of a kind: "data" (indexes) or "cache" (may be deleted).

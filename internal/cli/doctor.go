@@ -18,7 +18,7 @@ func (a *app) doctorCommand() *cobra.Command {
 The speed of matrix products is measured on one core for a moment.`,
 		Example: `  evident doctor
   evident doctor --json`,
-		Annotations: map[string]string{exitCodesNote: "0 all well · 2 a check failed · 12 model missing · 13 model damaged"},
+		Annotations: exitCodes("0 all well · 2 a check failed"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := evident.Examine(cmd.Context(), a.dataFolder())

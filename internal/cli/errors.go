@@ -56,35 +56,48 @@ type outcome struct {
 	hint string
 }
 
+// known lists the errors that have a code of their own; the first match decides.
+var known = []struct {
+	sentinel error
+	outcome
+}{
+	{context.Canceled, outcome{exitInterrupted, "interrupted",
+		"what was done is kept; run the same command again to go on"}},
+	{context.DeadlineExceeded, outcome{exitError, "timeout",
+		"raise --timeout, or run the same command again to go on"}},
+	{evident.ErrNoIndex, outcome{exitNoIndex, "no-index",
+		`run "evident index PATH" first, or ask with --in PATH`}},
+	{evident.ErrLocked, outcome{exitLocked, "locked",
+		"another evident is indexing into this folder; wait for it, or use another --data"}},
+	{evident.ErrModelMissing, outcome{exitNoModel, "no-model",
+		`run "evident doctor" to see which models there are; name a folder with --model DIR`}},
+	{evident.ErrDamaged, outcome{exitDamaged, "damaged",
+		"remove the damaged index folder and index again; get a damaged model again"}},
+	{evident.ErrEmptyIndex, outcome{exitError, "empty-index",
+		`name a folder with documents; "evident help formats" lists what can be read`}},
+	{evident.ErrNoDocument, outcome{exitError, "no-document",
+		`run "evident status" to see what is indexed`}},
+	{fs.ErrNotExist, outcome{exitError, "not-found", "check the path"}},
+}
+
 // judge finds the outcome of an error.
 func judge(err error) outcome {
-	var hinted *hintError
-	var usage *wrongUsage
-	var question *evident.QuestionError
 	o := outcome{exitError, "error", ""}
-	switch {
-	case errors.Is(err, context.Canceled):
-		o = outcome{exitInterrupted, "interrupted", "what was done is kept; run the same command again to go on"}
-	case errors.Is(err, context.DeadlineExceeded):
-		o = outcome{exitError, "timeout", "raise --timeout, or run the same command again to go on"}
-	case errors.Is(err, evident.ErrNoIndex):
-		o = outcome{exitNoIndex, "no-index", `run "evident index PATH" first, or ask with --in PATH`}
-	case errors.Is(err, evident.ErrLocked):
-		o = outcome{exitLocked, "locked", "another evident is indexing into this folder; wait for it, or use another --data"}
-	case errors.Is(err, evident.ErrModelMissing):
-		o = outcome{exitNoModel, "no-model", `run "evident doctor" to see which models there are; name a folder with --model DIR`}
-	case errors.Is(err, evident.ErrDamaged):
-		o = outcome{exitDamaged, "damaged", "remove the damaged folder and index again; a model must be fetched again"}
-	case errors.Is(err, evident.ErrEmptyIndex):
-		o = outcome{exitError, "empty-index", `run "evident index PATH" with a folder of documents; "evident help formats" lists what can be read`}
-	case errors.Is(err, evident.ErrNoDocument):
-		o = outcome{exitError, "no-document", `run "evident status" to see what is indexed`}
-	case errors.As(err, &question):
-		o = outcome{exitError, "bad-question", `ask one sentence, for example: evident ask "Who designed the bridge?"`}
-	case errors.As(err, &usage):
+	for _, k := range known {
+		if errors.Is(err, k.sentinel) {
+			o = k.outcome
+			break
+		}
+	}
+	var question *evident.QuestionError
+	var usage *wrongUsage
+	var hinted *hintError
+	if errors.As(err, &question) {
+		o = outcome{exitError, "bad-question",
+			`ask one sentence, for example: evident ask "Who designed the bridge?"`}
+	}
+	if errors.As(err, &usage) {
 		o = outcome{exitError, "usage", `run "evident help" for the commands`}
-	case errors.Is(err, fs.ErrNotExist):
-		o = outcome{exitError, "not-found", "check the path"}
 	}
 	if errors.As(err, &hinted) {
 		o.hint = hinted.hint

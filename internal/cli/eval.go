@@ -61,7 +61,7 @@ func (a *app) evalSquadCommand() *cobra.Command {
 		Short: "Read answers from the paragraph of each question",
 		Example: `  evident eval squad --data dev-v1.1.json --limit 500
   evident eval squad --data dev-v1.1.json --predictions answers.json`,
-		Annotations: map[string]string{exitCodesNote: evalExitCodes},
+		Annotations: exitCodes(evalExitCodes),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.runEval(o, func(d *eval.Dataset) (*eval.Report, error) {
@@ -70,7 +70,8 @@ func (a *app) evalSquadCommand() *cobra.Command {
 		},
 	}
 	o.addEvalFlags(cmd)
-	cmd.Flags().StringVar(&o.predictions, "predictions", "", `score this file, {"id": "answer"}, instead of the reader`)
+	cmd.Flags().StringVar(&o.predictions, "predictions", "",
+		`score this file, {"id": "answer"}, instead of the reader`)
 	return cmd
 }
 
@@ -79,13 +80,14 @@ func (a *app) evalOpenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "squad-open",
 		Short: "Find and read answers in a whole corpus",
-		Long: `Find and read answers in a corpus: JSON Lines with id, title and text, each row one passage.
+		Long: `Find and read answers in a corpus: JSON Lines with id, title and text, each row one
+passage.
 
 The corpus must hold the paragraph of every question, which recall is judged by. Its index is kept
 in the cache folder. Figures depend on the corpus: never name them without its size.`,
 		Example: `  evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz
   evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz,docs.jsonl.gz --limit 1000`,
-		Annotations: map[string]string{exitCodesNote: evalExitCodes},
+		Annotations: exitCodes(evalExitCodes),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.runEval(o, func(d *eval.Dataset) (*eval.Report, error) {
@@ -96,6 +98,8 @@ in the cache folder. Figures depend on the corpus: never name them without its s
 	o.addEvalFlags(cmd)
 	cmd.Flags().StringSliceVar(&o.corpus, "corpus", nil, "corpus files, .jsonl or .jsonl.gz")
 	cmd.Flags().IntVar(&o.passages, "passages", 20, "passages to read for each question")
+	cmd.Flags().BoolVar(&o.Retrieval, "retrieval-only", false,
+		"measure only where the gold passage ranks; no model is needed")
 	return cmd
 }
 
@@ -104,11 +108,10 @@ func (o *evalOptions) addEvalFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.data, "data", "", "questions in SQuAD's JSON format, .json or .json.gz")
 	flags.IntVar(&o.Limit, "limit", 0, "at most so many questions, drawn at random (default: all)")
 	flags.Uint64Var(&o.Seed, "seed", 1, "of the draw and of the intervals")
-	flags.Float64Var(&o.Threshold, "threshold", 0, "abstain below this probability; 0 is the model's own, -1 never abstains")
+	flags.Float64Var(&o.Threshold, "threshold", 0, thresholdUsage)
 	flags.Float64Var(&o.failUnder, "fail-under", 0, "exit with 1 when F1 is lower, in percent")
 	flags.StringVar(&o.plot, "plot", "", "write a reliability plot to this SVG file")
-	flags.BoolVar(&o.fast, "fast", false, "the small model: faster, less accurate")
-	flags.StringVarP(&o.model, "model", "m", "", "folder with a joint reader to use instead of the built-in one")
+	o.addModelFlags(cmd)
 }
 
 // runEval reads the questions, measures, and shows the report.
@@ -201,6 +204,11 @@ func (a *app) evalOpen(
 		return nil, err
 	}
 	defer corpus.Close()
+	if !o.Retrieval { // say so now if the model cannot be loaded, not at the first question
+		if err := corpus.LoadReader(); err != nil {
+			return nil, err
+		}
+	}
 	bar := a.out.progress("questions")
 	defer bar.done()
 	o.Progress = bar.count

@@ -13,6 +13,9 @@ import (
 // exitCodesNote is the annotation that holds a command's exit codes for its help page.
 const exitCodesNote = "exit-codes"
 
+// exitCodes returns the annotation with a command's exit codes.
+func exitCodes(text string) map[string]string { return map[string]string{exitCodesNote: text} }
+
 // topicNote marks the pages that are no commands.
 const topicNote = "topic"
 
@@ -111,8 +114,8 @@ Evidence is a quotation and where it stands. Every command and the library use o
   text.page       page number from 1, where the format has pages
   text.heading    the nearest heading above
 
-The stored text is what "evident show --text PATH" prints. For plain text and Markdown in UTF-8 it is
-the file itself, byte for byte; for other formats it is the text taken out of them.
+The stored text is what "evident show --text PATH" prints. For plain text and Markdown in UTF-8 it
+is the file itself, byte for byte; for other formats it is the text taken out of them.
 
 The score of an answer is the probability that it is right, calibrated on questions the model was
 not trained on. "why" takes it apart: words shared with the passage, relevance, span.`},
@@ -126,9 +129,9 @@ not trained on. "why" takes it apart: words shared with the passage, relevance, 
   csv    a record a line, also separated by tabs or semicolons
   jsonl  a JSON record a line
 
-A file is recognised by its content, not by its name. What cannot be read (encrypted, damaged, larger
-than --max-file-size, not a document) is listed with the reason and skipped; the exit code is then 3.
-Hidden files, and folders such as .git and node_modules, are left out unless named.`},
+A file is recognised by its content, not by its name. What cannot be read (encrypted, damaged,
+larger than --max-file-size, not a document) is listed with the reason and skipped; the exit code
+is then 3. Hidden files, and folders such as .git and node_modules, are left out unless named.`},
 	"environment": {"Variables and folders", `
   EVIDENT_DATA      index of commands without --data and --in
   EVIDENT_CPU       use a slower kind of arithmetic: avx512, avx2, generic (for tests)
@@ -136,8 +139,9 @@ Hidden files, and folders such as .git and node_modules, are left out unless nam
   XDG_DATA_HOME     indexes lie in evident/NAME below it; default ~/.local/share
   XDG_CACHE_HOME    what can be made again lies in evident below it; default ~/.cache
 
-Without --data, "ask --in PATH" keeps its index in $XDG_DATA_HOME/evident/NAME-HASH, where NAME is the
-last part of PATH and HASH stands for all of it; other commands use $XDG_DATA_HOME/evident/default.
+Without --data, "ask --in PATH" keeps its index in $XDG_DATA_HOME/evident/NAME-HASH, where NAME is
+the last part of PATH and HASH stands for all of it; other commands use
+$XDG_DATA_HOME/evident/default.
 On macOS and Windows the platform's own folders are used. Uninstalling is deleting the program and
 these folders.`},
 	"exit-codes": {"What the exit codes mean", `
@@ -151,7 +155,8 @@ these folders.`},
    13  a file of the index or of a model is damaged
   130  interrupted; what was done is kept
 
-More codes may come. With --json the last line on stderr is {"error": {"code", "message", "hint", "exit"}}.`},
+More codes may come. With --json the last line on stderr is
+{"error": {"code", "message", "hint", "exit"}}.`},
 	"models": {"Where answers come from", `
 Two joint readers are built in; nothing is downloaded:
 

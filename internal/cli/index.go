@@ -32,7 +32,8 @@ Only new and changed files are read; those that are gone are removed. A file tha
 listed with the reason, and the rest goes on. Ctrl-C keeps what is done; the same command goes on.`,
 		Example: `  evident index ~/papers
   evident index --data ./notes.idx notes/ minutes.pdf`,
-		Annotations: map[string]string{exitCodesNote: "0 done · 2 error · 3 done, some files skipped · 11 index locked · 130 interrupted"},
+		Annotations: exitCodes("0 done · 2 error · 3 done, some files skipped · 11 index locked · " +
+			"130 interrupted"),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return &hintError{usageError("evident index needs PATH"), "for example: evident index ~/papers"}

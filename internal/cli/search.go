@@ -20,10 +20,11 @@ func (a *app) searchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search QUERY",
 		Short: "Find the passages that share a query's words",
-		Long:  "Find the passages that share a query's words, best first, ranked by BM25. No model is needed.",
+		Long: `Find the passages that share a query's words, best first, ranked by BM25. No model is
+needed.`,
 		Example: `  evident search --in ~/papers "bridge design"
   evident search --json -k 3 "bridge design" | jq -r '.hits[].path'`,
-		Annotations: map[string]string{exitCodesNote: "0 found · 1 nothing found · 2 error · 10 no index"},
+		Annotations: exitCodes("0 found · 1 nothing found · 2 error · 10 no index"),
 		Args:        oneArgument("QUERY", `evident search "bridge design"`),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.query = args[0]

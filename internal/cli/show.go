@@ -27,7 +27,7 @@ func (a *app) showCommand() *cobra.Command {
 With --text the stored text is printed as it is: the bytes that the offsets of evidence count in.`,
 		Example: `  evident show reports/valley.pdf
   evident show --text valley.pdf | tail -c +10232 | head -c 11`,
-		Annotations: map[string]string{exitCodesNote: "0 done · 2 error · 10 no index"},
+		Annotations: exitCodes("0 done · 2 error · 10 no index"),
 		Args:        oneArgument("PATH", "evident show reports/valley.pdf"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]

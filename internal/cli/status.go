@@ -15,7 +15,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Say what an index holds and where it lies",
 		Example: `  evident status
   evident status --data ./notes.idx --json`,
-		Annotations: map[string]string{exitCodesNote: "0 done · 2 error · 10 no index"},
+		Annotations: exitCodes("0 done · 2 error · 10 no index"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			index, err := a.open(cmd.Context(), &s)
