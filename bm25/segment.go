@@ -174,11 +174,6 @@ func (s *Segment) find(term string) (int, bool) {
 	return low, low < int(s.terms) && string(s.name(low)) == term
 }
 
-// df is the number of documents that have the term, deleted ones included.
-func (s *Segment) df(term int) uint32 {
-	return binary.LittleEndian.Uint32(s.entries[term*entryLen+12:])
-}
-
 // list returns the postings of a term and checks them when they are read for the first time.
 func (s *Segment) list(term int) (list, error) {
 	le := binary.LittleEndian

@@ -2,13 +2,18 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"evident/document"
 )
 
 // smallIndex writes an index with a deletion and returns its folder.
@@ -124,6 +129,82 @@ func replace(t testing.TB, path string, data []byte) {
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sealBatch makes the outer checksum of a damaged batch right again.
+func sealBatch(data []byte) {
+	if len(data) < headerLen+footerLen {
+		return
+	}
+	le := binary.LittleEndian
+	meta := le.Uint64(data[len(data)-footerLen+8:])
+	if meta <= uint64(len(data)-12) {
+		sum := crc32.Checksum(data[:headerLen], castagnoli)
+		sum = crc32.Update(sum, castagnoli, data[meta:len(data)-12])
+		le.PutUint32(data[len(data)-12:], sum)
+	}
+}
+
+// useBatch reads everything that a batch of these bytes has.
+func useBatch(data []byte) {
+	b := &batch{path: "name", data: data}
+	if b.parse() != nil {
+		return
+	}
+	for doc := range min(b.documents, 100) {
+		if r, err := b.record(doc); err == nil {
+			_, _ = b.document(&r)
+			_, _ = b.passageRanges([]docRange{{doc, b.documents}})
+			_ = parseMarks(r.marks, &document.Document{Text: string(b.text(&r))})
+		}
+	}
+	for number := range min(b.passages, 100) {
+		_, _, _, _ = b.passage(number)
+	}
+	_ = b.verify()
+}
+
+// TestSealedDamageIsHarmless changes bytes behind valid checksums: no error is promised then, but
+// nothing may crash.
+func TestSealedDamageIsHarmless(t *testing.T) {
+	for at := range len(batchBytes(t)) {
+		for _, flip := range []byte{0x01, 0x80, 0xff} {
+			data := batchBytes(t)
+			data[at] ^= flip
+			sealBatch(data)
+			useBatch(data)
+		}
+	}
+}
+
+// batchBytes returns a small batch file.
+func batchBytes(t testing.TB) []byte {
+	t.Helper()
+	smallBatch.once.Do(func() {
+		batches, err := filepath.Glob(filepath.Join(smallIndex(t), "*"+batchSuffix))
+		if err != nil || len(batches) == 0 {
+			t.Fatal("no batch", err)
+		}
+		if smallBatch.data, err = os.ReadFile(batches[len(batches)-1]); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return bytes.Clone(smallBatch.data)
+}
+
+var smallBatch struct {
+	once sync.Once
+	data []byte
+}
+
+func FuzzBatch(f *testing.F) {
+	f.Add(batchBytes(f))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		useBatch(data)
+		data = bytes.Clone(data)
+		sealBatch(data)
+		useBatch(data)
+	})
 }
 
 func TestMissingBatchIsNamed(t *testing.T) {
