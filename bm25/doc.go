@@ -4,7 +4,7 @@
 // immutable segment, [Open] maps a segment into memory, and [NewIndex] ranks over any number of
 // segments at once:
 //
-//	b := bm25.NewBuilder(bm25.Analyzer{})
+//	b := bm25.NewBuilder(bm25.DefaultAnalyzer())
 //	b.Add("The quick brown fox")
 //	segment, err := b.Segment()
 //	index, err := bm25.NewIndex([]bm25.Part{{Segment: segment}}, bm25.Params{})

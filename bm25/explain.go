@@ -44,7 +44,8 @@ func (x *Index) Explain(question string, doc uint32) (Explanation, error) {
 		}
 	}
 	sort.SliceStable(details, func(i, j int) bool { return details[i].Value > details[j].Value })
-	return Explanation{Label: "BM25, sum over terms", Value: float64(float32(sum)), Details: details}, nil
+	total := float64(float32(sum)) // rounded once, as in the search
+	return Explanation{Label: "BM25, sum over terms", Value: total, Details: details}, nil
 }
 
 // explainTerm shows the fields that [weight.score] read.

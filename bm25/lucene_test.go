@@ -23,11 +23,11 @@ var realCollection = sync.OnceValues(func() (lucenecheck.Collection, *Segment) {
 	if err != nil {
 		panic(err)
 	}
-	return c, buildTexts(c.Texts)
+	return c, buildTexts(Analyzer{}, c.Texts)
 })
 
-func buildTexts(texts []string) *Segment {
-	b := NewBuilder(Analyzer{})
+func buildTexts(a Analyzer, texts []string) *Segment {
+	b := NewBuilder(a)
 	for _, text := range texts {
 		b.Add(text)
 	}
@@ -53,7 +53,7 @@ func needReal(t testing.TB) (lucenecheck.Collection, *Segment) {
 func TestRanksAsLucene(t *testing.T) {
 	t.Run("small", func(t *testing.T) {
 		c := lucenecheck.Small()
-		compareWithLucene(t, "small", c.Questions, buildTexts(c.Texts))
+		compareWithLucene(t, "small", c.Questions, buildTexts(Analyzer{}, c.Texts))
 	})
 	t.Run("real", func(t *testing.T) {
 		c, segment := needReal(t)
@@ -133,31 +133,44 @@ func TestPrunedEqualsExhaustiveOnRealTexts(t *testing.T) {
 // BenchmarkSearch asks the real questions, warm, on one core.
 func BenchmarkSearch(b *testing.B) {
 	c, segment := needReal(b)
-	x := newIndex(b, Params{}, Part{Segment: segment})
-	for _, k := range []int{20, 100} {
-		b.Run(fmt.Sprintf("k=%d", k), func(b *testing.B) {
-			var times durations
-			for i := 0; b.Loop(); i++ {
-				start := time.Now()
-				if _, err := x.Search(c.Questions[i%len(c.Questions)], k); err != nil {
-					b.Fatal(err)
-				}
-				times = append(times, time.Since(start))
-			}
-			b.ReportMetric(times.quantile(0.5), "p50-ms")
-			b.ReportMetric(times.quantile(0.99), "p99-ms")
-		})
+	for _, a := range []Analyzer{{}, DefaultAnalyzer()} {
+		if a != segment.Analyzer() {
+			segment = buildTexts(a, c.Texts)
+		}
+		x := newIndex(b, Params{}, Part{Segment: segment})
+		for _, k := range []int{20, 100} {
+			b.Run(fmt.Sprintf("%s/k=%d", a.Name(), k), func(b *testing.B) {
+				benchmarkSearch(b, x, c.Questions, k)
+			})
+		}
 	}
+}
+
+func benchmarkSearch(b *testing.B, x *Index, questions []string, k int) {
+	var times durations
+	for i := 0; b.Loop(); i++ {
+		start := time.Now()
+		if _, err := x.Search(questions[i%len(questions)], k); err != nil {
+			b.Fatal(err)
+		}
+		times = append(times, time.Since(start))
+	}
+	b.ReportMetric(times.quantile(0.5), "p50-ms")
+	b.ReportMetric(times.quantile(0.99), "p99-ms")
 }
 
 // BenchmarkBuild indexes real paragraphs and writes the segment.
 func BenchmarkBuild(b *testing.B) {
 	c, _ := needReal(b)
 	texts := c.Texts[:50021]
-	var size int
-	for b.Loop() {
-		size = buildTexts(texts).Size()
+	for _, a := range []Analyzer{{}, DefaultAnalyzer()} {
+		b.Run(a.Name(), func(b *testing.B) {
+			var size int
+			for b.Loop() {
+				size = buildTexts(a, texts).Size()
+			}
+			b.ReportMetric(float64(len(texts)*b.N)/b.Elapsed().Seconds(), "passages/s")
+			b.ReportMetric(float64(size)/float64(len(texts)), "bytes/passage")
+		})
 	}
-	b.ReportMetric(float64(len(texts)*b.N)/b.Elapsed().Seconds(), "passages/s")
-	b.ReportMetric(float64(size)/float64(len(texts)), "bytes/passage")
 }

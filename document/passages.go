@@ -33,6 +33,7 @@ type unit struct {
 	hasWord  bool // holds a letter or a digit
 	heading  bool
 	blockEnd bool // last of its block: a good place to cut
+	leadIn   bool // ends with a colon: a bad one
 }
 
 // Passages cuts the document into passages of about opts.Words words on sentence boundaries.
@@ -115,8 +116,8 @@ func (c *passageCutter) add(s ByteSpan, heading bool) {
 		for s.Start < s.End && isSpace(c.document.Text[s.Start]) {
 			s.Start++
 		}
-		c.units = append(c.units,
-			unit{span: piece, weight: weight, hasWord: hasWord, heading: heading})
+		c.units = append(c.units, unit{span: piece, weight: weight, hasWord: hasWord,
+			heading: heading, leadIn: c.document.Text[piece.End-1] == ':'})
 	}
 }
 
@@ -170,6 +171,9 @@ func (c *passageCutter) cut(units []unit, first, sum, target int) (last, after i
 		}
 		if !units[i].blockEnd {
 			cost += c.opts.Words / 8
+		}
+		if units[i].leadIn {
+			cost += c.opts.Words / 3
 		}
 		if units[i].heading {
 			cost += c.opts.Words

@@ -13,21 +13,51 @@ type splitter struct {
 	scratch []byte
 }
 
+// marksMax is the longest run without a letter or digit, in bytes, that is looked at for sentences.
+// Runs are cut there: no sentence has more, and the rules take time with the square of such a run.
+const marksMax = 256
+
 // split calls emit with each sentence of text[block], outer white space removed, in order.
 func (s *splitter) split(text string, block ByteSpan, emit func(ByteSpan)) {
 	source := append(s.scratch[:0], text[block.Start:block.End]...)
 	s.scratch = source
-	ends := false
+	start, run := 0, 0
 	for i, c := range source {
-		switch {
-		case c == '\n' || c == '\r' || c == '\t':
+		if isAlphanumeric(c) {
+			run = 0
+			continue
+		}
+		if c == '\n' || c == '\r' || c == '\t' {
 			source[i] = ' ' // inside a block a line break is a space; UAX #29 would end the sentence
-		case c == '.' || c == '!' || c == '?' || c >= 0x80:
-			ends = true
+		}
+		run++
+		if run < marksMax || i+1 < len(source) && !utf8.RuneStart(source[i+1]) {
+			continue
+		}
+		if run = i + 1 - afterLetter(source, i+1-run, i+1); run >= marksMax {
+			splitPiece(source[start:i+1], block.Start+start, emit)
+			start, run = i+1, 0
 		}
 	}
-	if !ends {
-		emitTrimmed(source, 0, len(source), block.Start, emit)
+	splitPiece(source[start:], block.Start+start, emit)
+}
+
+// afterLetter returns where the last letter or number of source[start:end] ends, or start.
+func afterLetter(source []byte, start, end int) int {
+	for end > start {
+		r, size := utf8.DecodeLastRune(source[start:end])
+		if unicode.IsLetter(r) || unicode.IsNumber(r) {
+			return end
+		}
+		end -= size
+	}
+	return start
+}
+
+// splitPiece calls emit with the sentences of source, which stands at base in the text.
+func splitPiece(source []byte, base int, emit func(ByteSpan)) {
+	if !hasTerminator(source) {
+		emitTrimmed(source, 0, len(source), base, emit)
 		return
 	}
 	start := 0
@@ -44,10 +74,20 @@ func (s *splitter) split(text string, block ByteSpan, emit func(ByteSpan)) {
 				continue
 			}
 		}
-		emitTrimmed(source, start, end, block.Start, emit)
+		emitTrimmed(source, start, end, base, emit)
 		start = end
 	}
-	emitTrimmed(source, start, len(source), block.Start, emit)
+	emitTrimmed(source, start, len(source), base, emit)
+}
+
+// hasTerminator tells whether source may end a sentence before its end.
+func hasTerminator(source []byte) bool {
+	for _, c := range source {
+		if c == '.' || c == '!' || c == '?' || c >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
 }
 
 func emitTrimmed(source []byte, start, end, base int, emit func(ByteSpan)) {

@@ -85,6 +85,10 @@ func (s Sequences) groups(rowsMax int) []group {
 func (l *EncoderLayer) forward(w *workspace, x []float32, d int, seqs Sequences) {
 	m := seqs.Rows()
 	stream := matrix{f32: x, ld: d}
+	if d%l.Heads != 0 || l.QKV.Out != 3*d {
+		panic(fmt.Sprintf("nn: %d heads and %d columns of QKV do not fit width %d",
+			l.Heads, l.QKV.Out, d))
+	}
 	size := d / l.Heads
 
 	// A pair of odd heads' columns would belong to two of them: those attend in float32.

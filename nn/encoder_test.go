@@ -174,7 +174,8 @@ func BenchmarkEncoder(b *testing.B) {
 			for _, threads := range []int{1, 2} {
 				e := build(c.shape, all, GELU, precision)
 				e.Threads = threads
-				name := fmt.Sprintf("%s/%s/threads-%d", c.name, [...]string{"", "fp32", "bf16"}[precision], threads)
+				kind := [...]string{FP32: "fp32", BF16: "bf16"}[precision]
+				name := fmt.Sprintf("%s/%s/threads-%d", c.name, kind, threads)
 				b.Run(name, func(b *testing.B) {
 					for b.Loop() {
 						copy(x, input)

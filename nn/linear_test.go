@@ -2,9 +2,7 @@ package nn
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
-	"time"
 
 	"evident/internal/kernel"
 )
@@ -91,26 +89,17 @@ func TestMatrixRowsAreApart(t *testing.T) {
 	}
 }
 
-// TestPackTime reports how long packing a model of 33 M parameters takes; slow tiers only log it.
-func TestPackTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs 130 MB of weights")
-	}
+// BenchmarkNewLinear packs a model of 33 M parameters.
+func BenchmarkNewLinear(b *testing.B) {
 	weight := make([]float32, 1536*384)
-	layers := 33_000_000 / len(weight)
 	for _, precision := range []Precision{FP32, BF16} {
-		best := time.Hour
-		for range 3 {
-			start := time.Now()
-			keep := make([]*Linear, layers)
-			for i := range keep {
-				keep[i] = NewLinear(weight, nil, 384, 1536, precision)
+		name := [...]string{FP32: "fp32", BF16: "bf16"}[precision]
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				for range 33_000_000 / len(weight) {
+					NewLinear(weight, nil, 384, 1536, precision)
+				}
 			}
-			best = min(best, time.Since(start))
-			if !slices.ContainsFunc(keep, func(l *Linear) bool { return l.In == 384 }) {
-				t.Fatal("nothing packed")
-			}
-		}
-		t.Logf("%d layers, precision %d: %v", layers, precision, best)
+		})
 	}
 }

@@ -87,7 +87,9 @@ func build(s shape, all []weights, activation Activation, p Precision) *Encoder 
 }
 
 // reference runs the encoder in float64, written from the formulas and nothing else.
-func reference(s shape, all []weights, activation Activation, input []float32, seqs Sequences) []float64 {
+func reference(
+	s shape, all []weights, activation Activation, input []float32, seqs Sequences,
+) []float64 {
 	d, m := s.width(), seqs.Rows()
 	x := make([]float64, m*d)
 	for i := range x {

@@ -14,7 +14,7 @@ import (
 
 // Options are the settings of a new index. The zero value is what evident uses.
 type Options struct {
-	Analyzer string      // a [bm25.Analyzer.Name]; "" means bm25.DefaultAnalyzer
+	Analyzer string      // a [bm25.Analyzer.Name]; "" means that of [bm25.DefaultAnalyzer]
 	Params   bm25.Params // of the ranking
 }
 
@@ -47,7 +47,7 @@ func Create(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("create index: %w", err)
 	}
 	if opts.Analyzer == "" {
-		opts.Analyzer = bm25.DefaultAnalyzer.Name()
+		opts.Analyzer = bm25.DefaultAnalyzer().Name()
 	}
 	if _, err := bm25.AnalyzerNamed(opts.Analyzer); err != nil {
 		return nil, fmt.Errorf("create index %q: %w", dir, err)

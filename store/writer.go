@@ -18,7 +18,7 @@ import (
 
 // A batch is closed, and waits for the commit, when it has become this large.
 const (
-	batchPostingsMax = 1 << 24 // in memory, at about 16 bytes
+	batchPostingsMax = 1 << 23 // in memory, at about 16 bytes each
 	batchTextMax     = 1 << 30 // bytes, on disk
 )
 
@@ -105,22 +105,15 @@ func newRecord(doc *document.Document, passages []document.Passage, stat FileSta
 }
 
 func (w *Writer) put(r record, doc *document.Document, passages []document.Passage) error {
-	if w.open == nil {
-		var err error
-		if w.open, err = newBatchWriter(w.filePath(w.nextFile)); err != nil {
-			return err
-		}
-		w.nextFile++
-		if w.builder, err = w.newBuilder(); err != nil {
-			return err
-		}
+	if err := w.openBatch(); err != nil {
+		return err
 	}
 	number := w.open.documents
 	if err := w.open.add(r, doc.Text, passages); err != nil {
 		return err
 	}
 	for _, p := range passages {
-		w.builder.Add(doc.Text[p.Span.Start:p.Span.End])
+		w.builder.Add(indexedTexts(doc, p)...)
 	}
 	w.remove(doc.Path)
 	w.live[doc.Path] = place{filepath.Base(w.open.path), number}
@@ -131,9 +124,33 @@ func (w *Writer) put(r record, doc *document.Document, passages []document.Passa
 	return nil
 }
 
-func (w *Writer) newBuilder() (*bm25.Builder, error) {
+// indexedTexts are the texts that a passage is found by: its own, its heading's and the title of
+// its document, for a passage seldom repeats what it is about. docs/results.md has what that gains.
+func indexedTexts(doc *document.Document, p document.Passage) []string {
+	text := doc.Text[p.Span.Start:p.Span.End]
+	if p.Heading == "" || p.Heading == doc.Title {
+		return []string{doc.Title, text}
+	}
+	return []string{doc.Title, p.Heading, text}
+}
+
+// openBatch begins a new batch unless one is open.
+func (w *Writer) openBatch() error {
+	if w.open != nil {
+		return nil
+	}
 	analyzer, err := bm25.AnalyzerNamed(w.base.manifest.Analyzer)
-	return bm25.NewBuilder(analyzer), err
+	if err != nil {
+		return err
+	}
+	w.open, err = newBatchWriter(w.filePath(w.nextFile))
+	if err != nil {
+		w.open = nil
+		return err
+	}
+	w.builder = bm25.NewBuilder(analyzer)
+	w.nextFile++
+	return nil
 }
 
 func (w *Writer) filePath(number int) string {

@@ -198,11 +198,11 @@ func corpus(data string) ([]string, *bm25.Index, error) {
 		return nil, nil, err
 	}
 	texts := make([]string, len(rows))
+	builder := bm25.NewBuilder(bm25.DefaultAnalyzer())
 	for i, r := range rows {
 		texts[i] = r.Text
+		builder.Add(r.Title, r.Text)
 	}
-	builder := bm25.NewBuilder(bm25.DefaultAnalyzer)
-	builder.Add(texts...)
 	segment, err := builder.Segment()
 	if err != nil {
 		return nil, nil, err

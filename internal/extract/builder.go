@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"unicode/utf8"
@@ -64,7 +65,7 @@ func (b *builder) end(gap int) {
 	if b.start < 0 {
 		return
 	}
-	if len(b.text) > b.start {
+	if len(bytes.TrimSpace(b.text[b.start:])) > 0 {
 		span := Span{b.start, len(b.text)}
 		b.blocks = append(b.blocks, span)
 		if b.level > 0 {

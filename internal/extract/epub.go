@@ -91,8 +91,11 @@ func (a *archive) openBook() (*book, error) {
 		return nil, err
 	}
 	source, err := a.read(root)
+	if errors.Is(err, errNoEntry) {
+		err = errors.New("its package file is missing")
+	}
 	if err != nil {
-		return nil, errors.New("its package file is missing")
+		return nil, err
 	}
 	b := &book{titles: make(map[string]string), encrypted: make(map[string]bool)}
 	if b.title, err = a.elementText(source, "title"); err != nil {

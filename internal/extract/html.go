@@ -165,6 +165,9 @@ func (r *htmlReader) start(selfClosing bool) {
 	void := selfClosing && r.isXML || voidElement[tag]
 	if !void && (dropped[tag] && !r.isXML || hasAttr && r.isHidden()) {
 		r.hidden, r.hiddenDepth = string(name), 1
+		if gaps[tag] > 0 {
+			r.b.end(gaps[tag])
+		}
 		if !selfClosing || tag != atom.Svg && tag != atom.Script {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/parser"
@@ -84,6 +85,7 @@ func (w *markdownWalk) block(node ast.Node) ast.WalkStatus {
 	case *ast.CodeBlock, *ast.FencedCodeBlock:
 		w.add(spans...)
 	case *ast.HTMLBlock:
+		w.comment = false // the line that ends a comment is not among the lines
 		for _, span := range spans {
 			if w.visible(w.source[span.Start:span.End]) {
 				w.add(span)
@@ -125,6 +127,10 @@ func (w *markdownWalk) trim(start, end int) Span {
 	}
 	for end > start && (isBlank(w.source[end-1]) || w.source[end-1] == '\n') {
 		end--
+	}
+	if start < end && w.source[start] >= utf8.RuneSelf &&
+		strings.TrimSpace(w.source[start:end]) == "" {
+		return Span{start, start} // nothing but spaces beyond ASCII
 	}
 	return Span{start, end}
 }
@@ -269,11 +275,13 @@ func markdownCost(s string) (deepest, nodes int) {
 	return deepest, nodes
 }
 
-// lineMarkers counts the characters that may open quotes and lists at the start of a line. Rules
-// ("-----", "* * *") are none.
+// lineMarkers returns how deep the quotes and lists may be that a line begins in: its markers, and two
+// columns of indent for each list around it. Rules ("-----", "* * *") are none.
 func lineMarkers(s string) int {
-	n, first, same := 0, byte(0), true
-	for i := range len(s) {
+	n, indent, first, same := 0, 0, byte(0), true
+	i := 0
+loop:
+	for ; i < len(s); i++ {
 		switch c := s[i]; c {
 		case '>', '-', '*', '+', '.', ')':
 			if n == 0 {
@@ -281,15 +289,19 @@ func lineMarkers(s string) int {
 			}
 			same = same && c == first
 			n++
-		case ' ', '\t', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		case ' ', '\t':
+			if n == 0 {
+				indent++
+			}
+		case '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		default:
-			return n
+			break loop
 		}
 	}
-	if same && (first == '-' || first == '*') && n >= 3 {
+	if n == 0 || i == len(s) && same && (first == '-' || first == '*') && n >= 3 {
 		return 0
 	}
-	return n
+	return n + indent/2
 }
 
 // isReference recognises the definition of a link, which no reader of the page sees.

@@ -44,6 +44,9 @@ func textBlocks(blocks []Span, s string, base int) []Span {
 		for end > start && isBlank(s[end-1]) {
 			end--
 		}
+		if start < end && s[start] >= utf8.RuneSelf && strings.TrimSpace(s[start:end]) == "" {
+			start = end // nothing but spaces beyond ASCII
+		}
 		if start == end || len(paragraph) == paragraphLinesMax {
 			blocks = paragraphBlocks(blocks, s, base, paragraph)
 			paragraph = paragraph[:0]

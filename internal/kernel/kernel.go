@@ -57,7 +57,9 @@ type tileFunc = func(c, a, b, init unsafe.Pointer, ldc, lda, k, panels int)
 // normFunc is a LayerNorm for row lengths that are multiples of lanes.
 type normFunc struct {
 	lanes int
-	run   func(dst, src, gain, bias unsafe.Pointer, rows, n, ldd, lds int, inverseN, epsilon float32)
+	run   func(
+		dst, src, gain, bias unsafe.Pointer, rows, n, ldd, lds int, inverseN, epsilon float32,
+	)
 }
 
 // peak is a loop of flops floating point operations a round, and nothing else.

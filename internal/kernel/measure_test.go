@@ -14,7 +14,8 @@ func TestMeasure(t *testing.T) {
 		defer restore()
 		start := time.Now()
 		for _, m := range Measure() {
-			t.Logf("%s %s: %.1f GFLOPS, peak %.1f, fraction %.2f", s.Tier(), m.Precision, m.GFLOPS, m.Peak, m.Fraction)
+			t.Logf("%s %s: %.1f GFLOPS, peak %.1f, fraction %.2f",
+				s.Tier(), m.Precision, m.GFLOPS, m.Peak, m.Fraction)
 			if m.GFLOPS <= 0 || m.Fraction < 0 {
 				t.Errorf("%+v", m)
 			}

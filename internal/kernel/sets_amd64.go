@@ -33,14 +33,20 @@ var sets = [...]Set{
 	},
 }
 
-// missingFeatures names what a tier needs and this machine lacks. x/sys/cpu reports a vector
-// feature only where the operating system saves its registers (XCR0).
-func missingFeatures(t Tier) []string {
-	needs := []struct {
-		tier Tier
-		name string
-		has  bool
-	}{
+// noTier is above every tier: of features that are told and not used.
+const noTier = Tier(255)
+
+// feature is something a CPU has or lacks, and the lowest tier that needs it.
+type feature struct {
+	tier Tier
+	name string
+	has  bool
+}
+
+// features asks x/sys/cpu, which reports a vector feature only where the operating system saves
+// its registers (XCR0).
+func features() []feature {
+	return []feature{
 		{AVX2, "avx2", cpu.X86.HasAVX2},
 		{AVX2, "fma", cpu.X86.HasFMA},
 		{AVX512, "avx512f", cpu.X86.HasAVX512F},
@@ -48,11 +54,30 @@ func missingFeatures(t Tier) []string {
 		{AVX512, "avx512dq", cpu.X86.HasAVX512DQ},
 		{AVX512, "avx512vl", cpu.X86.HasAVX512VL},
 		{AVX512BF16, "avx512_bf16", cpu.X86.HasAVX512BF16},
+		{noTier, "avx512_vnni", cpu.X86.HasAVX512VNNI},
+		{noTier, "amx_tile", cpu.X86.HasAMXTile},
+		{noTier, "amx_bf16", cpu.X86.HasAMXBF16},
+		{noTier, "amx_int8", cpu.X86.HasAMXInt8},
 	}
+}
+
+// Features names the abilities of this CPU that matter here, as in /proc/cpuinfo.
+func Features() []string {
+	var names []string
+	for _, f := range features() {
+		if f.has {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// missingFeatures names what a tier needs and this machine lacks.
+func missingFeatures(t Tier) []string {
 	var missing []string
-	for _, n := range needs {
-		if n.tier <= t && !n.has {
-			missing = append(missing, n.name)
+	for _, f := range features() {
+		if f.tier <= t && !f.has {
+			missing = append(missing, f.name)
 		}
 	}
 	return missing

@@ -6,6 +6,9 @@ import "runtime"
 
 var sets = [...]Set{Generic: genericSet}
 
+// Features names the abilities of this CPU that matter here: none is used yet.
+func Features() []string { return nil }
+
 func missingFeatures(t Tier) []string {
 	if t == Generic {
 		return nil

@@ -84,10 +84,12 @@ func Select(name string) (Tier, error) {
 	return Best(), &UnknownTierError{Name: name}
 }
 
-// Default is the tier that EVIDENT_CPU selects, read once; the error is Select's.
-var Default = sync.OnceValues(func() (Tier, error) {
+var defaultTier = sync.OnceValues(func() (Tier, error) {
 	return Select(os.Getenv(EnvironmentVariable))
 })
+
+// Default is the tier that EVIDENT_CPU selects, read once; the error is Select's.
+func Default() (Tier, error) { return defaultTier() }
 
 // forced is 1 + the tier that Force chose, or 0.
 var forced atomic.Int32

@@ -38,8 +38,8 @@ func (c tileCase) run(t *testing.T, s *Set, seed uint64, bf16 bool) {
 	} else {
 		b := guarded[float32](t, panels*c.k*Columns)
 		for p := range panels {
-			PackRows := min(Columns, c.columns-p*Columns)
-			s.PackF32(b[p*c.k*Columns:], w[p*Columns*c.k:], c.k, PackRows, c.k)
+			packRows := min(Columns, c.columns-p*Columns)
+			s.PackF32(b[p*c.k*Columns:], w[p*Columns*c.k:], c.k, packRows, c.k)
 		}
 		guardedA := guardedCopy(t, a[:aUsed])
 		c.blocks(s, func(row, rows int) {
@@ -118,7 +118,8 @@ func TestTile(t *testing.T) {
 	for rows := 1; rows <= 70; rows++ {
 		k, columns := 1+(rows*7)%41, 1+(rows*13)%67
 		panels := (columns + Columns - 1) / Columns
-		cases = append(cases, tileCase{rows, k, columns, k + rows%3, panels*Columns + rows%5, rows%2 == 0})
+		lda, ldc := k+rows%3, panels*Columns+rows%5
+		cases = append(cases, tileCase{rows, k, columns, lda, ldc, rows%2 == 0})
 	}
 	cases = append(cases, tileCase{13, 769, 31, 769, 32, true}, tileCase{29, 384, 97, 400, 131, false},
 		tileCase{5, 0, 33, 3, 64, true}, tileCase{17, 2, 64, 2, 64, false})
@@ -143,7 +144,8 @@ func TestTileInfinite(t *testing.T) {
 				w[i] = 1
 			}
 			a[2*k+3] = float32(v)
-			b, narrow, b16 := make([]float32, k*Columns), make([]uint16, rows*k), make([]uint16, k*Columns)
+			b, b16 := make([]float32, k*Columns), make([]uint16, k*Columns)
+			narrow := make([]uint16, rows*k)
 			s.PackF32(b, w, k, Columns, k)
 			s.PackBF16(b16, w, k, Columns, k)
 			s.ToBF16(narrow, k, a, k, rows, k)
@@ -189,8 +191,11 @@ func TestTileRowsAgree(t *testing.T) {
 
 func FuzzTile(f *testing.F) {
 	f.Add(uint64(1), uint8(13), uint16(129), uint8(33), uint8(1), uint8(3), true)
-	f.Fuzz(func(t *testing.T, seed uint64, rows uint8, k uint16, columns, padA, padC uint8, init bool) {
-		c := tileCase{rows: 1 + int(rows)%70, k: int(k) % 300, columns: 1 + int(columns)%100, withInit: init}
+	f.Fuzz(func(
+		t *testing.T, seed uint64, rows uint8, k uint16, columns, padA, padC uint8, init bool,
+	) {
+		c := tileCase{rows: 1 + int(rows)%70, k: int(k) % 300, columns: 1 + int(columns)%100}
+		c.withInit = init
 		c.lda = c.k + int(padA)%20
 		c.ldc = (c.columns+Columns-1)/Columns*Columns + int(padC)%20
 		for tier := range Tier(len(tierNames)) {

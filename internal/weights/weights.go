@@ -232,10 +232,13 @@ func (f *File) convert(dst []float32, name string, t Tensor) error {
 			fromI8(dst, t.Data, scale)
 		}
 	default:
-		return f.wrap(fmt.Errorf("tensor %q is of type %s, want F32, F16, BF16 or I8",
-			name, t.DType))
+		return f.notNumbers(name, t.DType)
 	}
 	return nil
+}
+
+func (f *File) notNumbers(name string, d DType) error {
+	return f.wrap(fmt.Errorf("tensor %q is of type %s, want F32, F16, BF16 or I8", name, d))
 }
 
 // scales reads the companion of an I8 tensor.

@@ -215,6 +215,49 @@ func TestFloat32Errors(t *testing.T) {
 	}
 }
 
+func TestTable(t *testing.T) {
+	f, err := Parse(written(t, map[string]Tensor{
+		"f32":      FromFloat32([]float32{1, 2, 3, 4, 5, 6}, 3, 2),
+		"bf16":     {BF16, []int{2, 1}, []byte{0x80, 0x3f, 0, 0xc0}},
+		"f16":      {F16, []int{2, 1}, []byte{0, 0x3c, 0, 0xc0}},
+		"i8":       {I8, []int{2, 3}, []byte{1, 0xff, 127, 0x80, 2, 0}},
+		"i8.scale": FromFloat32([]float32{0.5, 2}, 2),
+		"bare":     {I8, []int{1, 1}, []byte{1}}, "i16": {I16, []int{1, 1}, []byte{1, 0}},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name          string
+		rows, columns int
+	}{{"f32", 3, 2}, {"bf16", 2, 1}, {"f16", 2, 1}, {"i8", 2, 3}} {
+		table, err := f.Table(c.name, c.rows, c.columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := f.Float32(c.name, c.rows, c.columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := make([]float32, c.columns)
+		for i := range c.rows {
+			if table.Row(row, i); !slices.Equal(row, whole[i*c.columns:][:c.columns]) {
+				t.Errorf("%s: row %d is %v of %v", c.name, i, row, whole)
+			}
+		}
+	}
+	for _, c := range []struct{ name, message string }{
+		{"f32", `tensor "f32" is [3 2], the model needs [1 1]`},
+		{"bare", `tensor "bare.scale" is missing`},
+		{"i16", `tensor "i16" is of type I16`},
+		{"nowhere", `tensor "nowhere" is missing`},
+	} {
+		if _, err := f.Table(c.name, 1, 1); err == nil || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s: error %v, want %q", c.name, err, c.message)
+		}
+	}
+}
+
 func TestHalf(t *testing.T) {
 	for h := range uint32(1 << 16) {
 		got := half(uint16(h))

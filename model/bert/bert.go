@@ -158,9 +158,9 @@ func (m *Model) embed(x []float32, in *Pair) {
 		} else {
 			next++
 		}
-		place := e.positions[position*d:][:d]
-		for c, w := range e.words[int(token.ID)*d:][:d] {
-			row[c] = w + place[c]
+		e.words.Row(row, int(token.ID))
+		for c, p := range e.positions[position*d:][:d] {
+			row[c] += p
 		}
 		if e.segments != nil {
 			for c, s := range e.segments[int(in.Types[i])*d:][:d] {

@@ -25,7 +25,7 @@ func newReader(file *weights.File, f *family, precision nn.Precision) *reader {
 	return r
 }
 
-// tensor returns the named tensor, or zeros of its shape after an error.
+// tensor returns the named tensor, or nothing after an error.
 func (r *reader) tensor(name string, shape ...int) []float32 {
 	if r.err != nil {
 		return nil
@@ -33,6 +33,16 @@ func (r *reader) tensor(name string, shape ...int) []float32 {
 	values, err := r.file.Float32(r.prefix+name, shape...)
 	r.err = err
 	return values
+}
+
+// table is tensor for a matrix of which single rows are read.
+func (r *reader) table(name string, rows, columns int) *weights.Table {
+	if r.err != nil {
+		return nil
+	}
+	table, err := r.file.Table(r.prefix+name, rows, columns)
+	r.err = err
+	return table
 }
 
 // linear reads a weight [out, in] and a bias [out].
@@ -85,16 +95,16 @@ func (r *reader) layer(c *config, i int) nn.EncoderLayer {
 
 // embedding is the first layer: the sum of a token's, a place's and a segment's vector, normalised.
 type embedding struct {
-	words     []float32 // [vocabulary, d]
-	positions []float32 // [positions, d]
-	segments  []float32 // [segments, d], or nil
+	words     *weights.Table // [vocabulary, d]
+	positions []float32      // [positions, d]
+	segments  []float32      // [segments, d], or nil
 	norm      *nn.LayerNorm
 }
 
 func (r *reader) embedding(c *config) embedding {
 	f := c.family
 	e := embedding{
-		words:     r.tensor(f.words+".weight", c.Vocabulary, c.Width),
+		words:     r.table(f.words+".weight", c.Vocabulary, c.Width),
 		positions: r.tensor(f.positions+".weight", c.Positions, c.Width),
 		norm:      r.norm(f.norm, c.Width, c.Epsilon),
 	}

@@ -2,9 +2,11 @@
 
     python tools/ref/encoders.py small model/bert/testdata
     python tools/ref/encoders.py minilm FOLDER model/bert/testdata
+    python tools/ref/encoders.py rounding FOLDER model/bert/testdata
 
 small: a random model of every kind, its outputs for random inputs of several lengths. minilm: FOLDER is
-all-MiniLM-L6-v2 as tools/ref/minilm.py makes it; only the outputs are kept. Needs torch 2.9.1, transformers 4.57.1.
+all-MiniLM-L6-v2 as tools/ref/minilm.py makes it; only the outputs are kept. rounding: what rounding the factors of
+MiniLM's linear products to bfloat16 costs by itself. Needs torch 2.9.1, transformers 4.57.1.
 """
 import json
 import os
@@ -12,6 +14,7 @@ import shutil
 import sys
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (BertConfig, BertForQuestionAnswering, BertModel, BertTokenizerFast, DistilBertConfig,
                           DistilBertForQuestionAnswering, DistilBertModel, RobertaConfig, RobertaForQuestionAnswering,
@@ -160,5 +163,28 @@ def minilm(folder, out):
     save_file({"hidden": torch.cat(rows)}, f"{out}/minilm.safetensors", {"inputs": json.dumps(cases, ensure_ascii=False)})
 
 
+def rounding(folder, out):
+    """Prints the relative RMS error of the hidden rows against float64."""
+    with safe_open(f"{out}/minilm.safetensors", "pt") as f:
+        cases = json.loads(f.metadata()["inputs"])
+    exact = BertModel.from_pretrained(folder, add_pooling_layer=False).eval().double()
+    for attention in (False, True):
+        model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                module.weight.data = module.weight.data.bfloat16().float()
+                module.register_forward_pre_hook(lambda _, args: (args[0].bfloat16().float(),))
+                if attention and name.endswith(("query", "key", "value")):
+                    module.register_forward_hook(lambda _, args, result: result.bfloat16().float())
+        error = total = 0.0
+        with torch.no_grad():
+            for case in cases:
+                inputs = {"input_ids": torch.tensor([case["ids"]]), "token_type_ids": torch.tensor([case["types"]])}
+                want = exact(**inputs).last_hidden_state
+                error += float((model(**inputs).last_hidden_state.double() - want).square().sum())
+                total += float(want.square().sum())
+        print("with queries, keys and values" if attention else "linear products", (error / total) ** 0.5)
+
+
 if __name__ == "__main__":
-    {"small": small, "minilm": minilm}[sys.argv[1]](*sys.argv[2:])
+    {"small": small, "minilm": minilm, "rounding": rounding}[sys.argv[1]](*sys.argv[2:])

@@ -202,8 +202,9 @@ func (a *assembly) activation(v vector, name string, body func(v vector)) {
 	a.function(name+v.tier, "applies the activation to rows of 32 columns in place.",
 		"x ptr", "rows int", "ldx int")
 	a.load("x DI", "rows CX", "ldx R8")
-	a.op("VMOVUPS %s, %s\nVMOVUPS %s, %s", a.float(-exp2Limit), v.r(10), a.float(exp2Limit), v.r(11))
-	a.op("VMOVUPS %s, %s\nVMOVUPS %s, %s", a.float(-erfLimit), v.r(12), a.float(erfLimit), v.r(13))
+	for i, limit := range []float64{-exp2Limit, exp2Limit, -erfLimit, erfLimit} {
+		a.op("VMOVUPS %s, %s", a.float(limit), v.r(10+i))
+	}
 	a.label("row")
 	for at := 0; at < 128; at += v.bytes() {
 		a.op("VMOVUPS %d(DI), %s", at, v.r(0))

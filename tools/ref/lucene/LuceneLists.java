@@ -25,9 +25,9 @@ import org.apache.lucene.store.FSDirectory;
 /**
  * Indexes pre-tokenised texts and writes Lucene's ranked lists.
  *
- * Usage: LuceneLists WORKDIR DEPTH K1 B ...   reads WORKDIR/texts and WORKDIR/questions (one a line,
- * terms separated by single spaces) and writes WORKDIR/lists-K1-B: a line per question with
- * document:score, best first.
+ * Usage: LuceneLists WORKDIR DEPTH K1 B ... reads WORKDIR/texts and WORKDIR/questions (one a
+ * line, terms separated by single spaces) and writes WORKDIR/lists-K1-B: a line per question
+ * with document:score, best first.
  */
 public class LuceneLists {
   /** The terms of a line, as they are. */
