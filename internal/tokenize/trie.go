@@ -93,16 +93,6 @@ func (t *trie) step(node uint32, b byte) uint32 {
 	return t.place(node<<8 | uint32(b)).child
 }
 
-// find walks s from node and reports the node it ends in.
-func (t *trie) find(node uint32, s string) (uint32, bool) {
-	for i := range len(s) {
-		if node = t.step(node, s[i]); node == 0 {
-			return 0, false
-		}
-	}
-	return node, true
-}
-
 // longest returns the longest entry that starts at s[0] when the walk begins in node, and its
 // length; the length is 0 when there is none.
 func (t *trie) longest(node uint32, s []byte) (id int32, length int) {
