@@ -25,6 +25,7 @@ func TestEncoder(t *testing.T) {
 		"prime heads":        {shape{2, 3, 7, 41}, Sequences{0, 5, 5, 18, 71}, QuickGELU},
 		"even, not of 32":    {shape{2, 5, 26, 67}, Sequences{0, 43, 76}, GELU},
 		"one odd head":       {shape{2, 1, 37, 53}, Sequences{0, 19}, ReLU},
+		"a long sequence":    {shape{1, 1, 32, 33}, Sequences{0, 613}, GELU},
 		"larger than a tile": {shape{1, 2, 80, 96}, Sequences{0, 29}, GELU},
 	}
 	everyTier(t, func(t *testing.T) {
@@ -47,6 +48,30 @@ func TestEncoder(t *testing.T) {
 				if !(err <= limit) {
 					t.Errorf("%s, precision %d: relative error %g, limit %g", name, precision, err, limit)
 				}
+			}
+		}
+	})
+}
+
+// TestEncoderKeyBias: a key bias far larger than the keys costs no digits.
+func TestEncoderKeyBias(t *testing.T) {
+	s, seqs := shape{2, 3, 32, 131}, Sequences{0, 37, 101}
+	everyTier(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(4, 4))
+		all := randomWeights(r, s)
+		for _, w := range all {
+			copy(w.qkvBias[s.width():], random(r, s.width(), 30))
+		}
+		input := random(r, seqs.Rows()*s.width(), 1)
+		want := reference(s, all, GELU, input, seqs)
+		for precision, limit := range map[Precision]float64{FP32: 2e-6, BF16: 8e-3} {
+			x := slices.Clone(input)
+			e := build(s, all, GELU, precision)
+			if err := e.Forward(context.Background(), x, seqs); err != nil {
+				t.Fatal(err)
+			}
+			if err := relativeError(x, want); !(err <= limit) {
+				t.Errorf("precision %d: relative error %g, limit %g", precision, err, limit)
 			}
 		}
 	})

@@ -79,6 +79,7 @@ type output struct {
 	add      bool // to what is there: the residual
 	activate bool
 	function kernel.Activation
+	unbiased [2]int // panels [from, to) get no bias
 }
 
 // chunkBytes bounds the rows that are multiplied by one panel after another: they stay in the
@@ -114,6 +115,9 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 		to, ld = dst.f32[row*dst.ld+column:], dst.ld
 	}
 	bias, b := l.bias[column:], panel*l.panelSize()
+	if dst.unbiased[0] <= panel && panel < dst.unbiased[1] {
+		bias = nil
+	}
 	if l.bf16 != nil {
 		l.set.TileBF16(to, ld, x.bf16[row*x.ld:], x.ld, l.bf16[b:], bias, rows, (l.In+1)/2, 1)
 	} else {

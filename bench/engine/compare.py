@@ -141,27 +141,31 @@ def report(name, threads, sides, times):
     base = min((t for s, t in zip(sides, times) if s.startswith("ort")), key=lambda t: t.min())
     for side, t in zip(sides, times):
         low, middle, high = np.percentile(base / t, [10, 50, 90])
-        print(f"| {name} | {threads} | {side} | {1e3 * t.min():.1f} | {1e3 * np.median(t):.1f} | {clock} "
-              f"| {base.min() / t.min():.2f} | {middle:.2f} ({low:.2f}–{high:.2f}) | {len(t)} |")
+        print(f"| {name} | {threads} | {side} "
+              f"| {1e3 * t.min():.1f} | {1e3 * np.median(t):.1f} | {clock} | {base.min() / t.min():.2f} | {middle:.2f} ({low:.2f}–{high:.2f}) | {len(t)} |")
 
 
 def compare(args, name, layers, tokens, folder):
     model = model_of(layers, folder)
-    x = torch.randn(1, tokens, model.config.hidden_size, generator=torch.Generator().manual_seed(1))
+    ids = torch.randint(model.config.vocab_size, (1, tokens),
+                        generator=torch.Generator().manual_seed(1))
     work = pathlib.Path(args.work)
     plain, fused, ours = (work / f"{name}{end}" for end in (".onnx", ".fused.onnx", ".bin"))
     with torch.no_grad():
+        x = model.embeddings(ids)
         want = model.double().encoder(x.double())[0].numpy().ravel()
         model = model.float()
         operators = export(model, x, plain, fused)
     write_ours(model, x, ours)
     for threads in args.threads:
-        sides = {"ours fp32": Ours(args.ours, ours, "fp32"), "ours bf16": Ours(args.ours, ours, "bf16"),
+        sides = {"ours fp32": Ours(args.ours, ours, "fp32"),
+                 "ours bf16": Ours(args.ours, ours, "bf16"),
                  "ort fp32": Theirs(plain, x, threads), "ort fp32 fused": Theirs(fused, x, threads)}
         report(name, threads, sides, turns(sides, threads, args.seconds))
         for side, s in sides.items():
             got = s.output(work / "output.bin") if isinstance(s, Ours) else s.result
-            args.notes.append(f"{name}, {threads} threads, {side}: relative error {error(got, want):.1e}")
+            note = f"{name}, threads {threads}, {side}: relative error {error(got, want):.1e}"
+            args.notes.append(note)
             if isinstance(s, Ours):
                 s.close()
     args.notes.append(f"{name}: fused operators {({k: v for k, v in operators.items() if v})}")
@@ -187,7 +191,8 @@ def main():
     folders = dict(m.split("=", 1) for m in args.model)
     pathlib.Path(args.work).mkdir(parents=True, exist_ok=True)
     print(f"ONNX Runtime {ort.__version__}, torch {torch.__version__}, {cpu_name()}\n")
-    print("| model | threads | side | least ms | median ms | clock | ort/it (least) | ort/it (median, 10–90 %) | n |")
+    print("| model | threads | side | least ms | median ms | clock "
+          "| ort/it (least) | ort/it (median, 10–90 %) | n |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name, layers, tokens in CASES:
         compare(args, f"{name}-{tokens}", layers, tokens, folders.get(str(layers)))
