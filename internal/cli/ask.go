@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -100,46 +102,88 @@ func (a *app) runAsk(ctx context.Context, o askOptions) error {
 // askEach answers one question a line. A question that cannot be asked is reported on its line and
 // does not stop the rest.
 func (a *app) askEach(ctx context.Context, index *evident.Index, o askOptions) error {
-	answered, failed := 0, false
-	lines := bufio.NewReader(a.streams.In)
-	for first := true; ; {
-		line, readErr := lines.ReadString('\n')
-		if question := strings.TrimSpace(line); question != "" {
-			if !first && !a.out.json {
-				io.WriteString(a.out.Out, "\n")
-			}
-			first = false
-			answer, err := index.Ask(ctx, question, o.AskOptions)
-			var bad *evident.QuestionError
-			switch {
-			case errors.As(err, &bad):
-				failed = true
-				a.out.fail(err, a.verbose)
-			case err != nil:
-				return err
-			default:
-				if !answer.Abstained {
-					answered++
-				}
-				if err := a.showLine(answer, o.explain); err != nil {
-					return err
-				}
-			}
+	asked, answered, failed := 0, 0, false
+	for line := range readLines(ctx, a.streams.In) {
+		question := strings.TrimSpace(line.text)
+		if line.err != nil {
+			return line.err
 		}
-		if errors.Is(readErr, io.EOF) {
-			break
+		if question == "" {
+			continue
 		}
-		if readErr != nil {
-			return readErr
+		if asked++; asked > 1 && !a.out.json {
+			io.WriteString(a.out.Out, "\n")
+		}
+		answer, err := index.Ask(ctx, question, o.AskOptions)
+		var bad *evident.QuestionError
+		if errors.As(err, &bad) {
+			failed = true
+			a.out.fail(err, a.verbose)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !answer.Abstained {
+			answered++
+		}
+		if err := a.showLine(answer, o.explain); err != nil {
+			return err
 		}
 	}
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case failed:
 		return &statusError{exitError}
 	case answered == 0:
 		return &statusError{exitNothing}
 	}
 	return nil
+}
+
+// inputLine is a line of a stream, or why there are no more.
+type inputLine struct {
+	text string
+	err  error
+}
+
+// readLines yields the lines of a stream as they come. It ends with the stream or with ctx, also
+// while it waits; the read that waits then is given up.
+func readLines(ctx context.Context, stream io.Reader) iter.Seq[inputLine] {
+	return func(yield func(inputLine) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		lines := make(chan inputLine)
+		go func() {
+			defer close(lines)
+			for buffered := bufio.NewReader(stream); ; {
+				text, err := buffered.ReadString('\n')
+				line := inputLine{text: text}
+				if err != nil && !errors.Is(err, io.EOF) {
+					line.err = fmt.Errorf("read questions: %w", err)
+				}
+				select {
+				case lines <- line:
+				case <-ctx.Done():
+					return
+				}
+				if err != nil {
+					return
+				}
+			}
+		}()
+		for {
+			select {
+			case line, ok := <-lines:
+				if !ok || !yield(line) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 func (a *app) showLine(answer *evident.Answer, explain bool) error {

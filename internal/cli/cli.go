@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -28,9 +29,17 @@ type Streams struct {
 }
 
 // Main runs the program and returns its exit code.
-func Main(streams Streams, args []string) int {
+func Main(streams Streams, args []string) (code int) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			fmt.Fprintf(streams.Err, "evident: crashed: %v\n%s", cause, debug.Stack())
+			fmt.Fprintln(streams.Err, "hint: this is a fault of evident; please report these lines")
+			code = exitError
+		}
+	}()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	a := &app{streams: streams, out: &output{Streams: streams}}
 	root := a.rootCommand()
 	root.SetArgs(args)

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"evident/internal/readertest"
+	"evident/store"
 )
 
 func TestMain(m *testing.M) {
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the pages of testdata/script. Besides testscript's own commands they may use:
 //
 //	exitcode N program args…   run the program, which must end with code N
+//	lock DIR                   hold the index DIR as another writer would, until the end
 //	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk
 //
 // $MODEL is a folder with a small random reader: its answers are nonsense, but quotations.
@@ -46,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exitcode": exitcode, "makefile": makefile,
+			"exitcode": exitcode, "makefile": makefile, "lock": lock,
 		},
 	})
 }
@@ -68,6 +70,21 @@ func exitcode(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// lock takes an index's lock until the script ends.
+func lock(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lock DIR")
+	}
+	s, err := store.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	w, err := s.Writer()
+	ts.Check(err)
+	ts.Defer(func() {
+		ts.Check(w.Close())
+		ts.Check(s.Close())
+	})
 }
 
 // makefile makes a file of N MiB, of N words, or of N bytes of junk.
@@ -117,7 +134,8 @@ func TestHelpPages(t *testing.T) {
 }
 
 func ExampleMain() {
-	code := Main(Streams{Out: os.Stdout, Err: os.Stdout, Environment: func(string) string { return "" }},
+	nothing := func(string) string { return "" }
+	code := Main(Streams{Out: os.Stdout, Err: os.Stdout, Environment: nothing},
 		[]string{"ask", "--top", "0", "who?"})
 	fmt.Println(code)
 	// Output:
