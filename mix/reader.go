@@ -75,8 +75,11 @@ type window struct {
 func (r *Reader) Read(ctx context.Context, question string, passages []string) ([]Reading, error) {
 	tokenizer := r.model.Tokenizer()
 	asked := tokenizer.Tokens(question)
-	asked = asked[:min(len(asked), questionTokensMax)]
-	room := min(windowTokensMax, r.model.TokensMax()-questionTokensMax-specialTokensMax)
+	asked = asked[:min(len(asked), questionTokensMax, r.model.TokensMax()/4)]
+	room := min(windowTokensMax, r.model.TokensMax()-len(asked)-specialTokensMax)
+	if room < 4 { // windows overlap by a quarter
+		return nil, fmt.Errorf("the model takes %d tokens, too few for a passage", r.model.TokensMax())
+	}
 	var windows []window
 	var pairs []bert.Pair
 	for i, text := range passages {
