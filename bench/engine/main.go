@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command engine is our side of the comparison with ONNX Runtime: it loads one encoder and runs it
 // whenever it is told to, so that the two sides can take turns.
 //
