@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -173,7 +174,7 @@ type pdfLine struct {
 	text        string
 	left, right float64 // origins of its first and last characters
 	top, bottom float64 // their base lines: equal unless a hyphen ran on into the next line
-	size        float64 // of the font of its first character
+	size        float64 // of the type of its first character
 }
 
 // nonTitles are what programs put where nobody gave a title.
@@ -292,8 +293,23 @@ func (p *pdfReader) place(page references.FPDF_TEXTPAGE, first, last int) (pdfLi
 		size, err := p.instance.FPDFText_GetFontSize(
 			&requests.FPDFText_GetFontSize{TextPage: page, Index: index.CharIndex})
 		if err == nil {
-			line.size = size.FontSize
+			line.size = size.FontSize * p.scale(page, index.CharIndex)
 		}
 	}
 	return line, nil
+}
+
+// scale returns by how much the text matrix enlarges a character: many files set type of size 1 and
+// scale it.
+func (p *pdfReader) scale(page references.FPDF_TEXTPAGE, index int) float64 {
+	got, err := p.instance.FPDFText_GetMatrix(
+		&requests.FPDFText_GetMatrix{TextPage: page, Index: index})
+	if err != nil {
+		return 1
+	}
+	s := math.Hypot(float64(got.Matrix.C), float64(got.Matrix.D))
+	if s <= 0 || math.IsNaN(s) || math.IsInf(s, 0) {
+		return 1
+	}
+	return s
 }

@@ -109,11 +109,15 @@ func measure(lines []pdfLine) grid {
 
 // breaks tells whether a paragraph ends between line and next.
 func (g grid) breaks(line, next pdfLine) bool {
-	if math.Abs(line.size-next.size) > 0.1*max(line.size, next.size) {
-		return true
-	}
 	text := strings.TrimRight(line.text, " \r")
 	following := strings.TrimLeft(next.text, " ")
+	tolerance := 0.1
+	if r, _ := utf8.DecodeRuneInString(following); unicode.IsLower(r) {
+		tolerance = 0.25 // a sentence going on: scanned text varies in size
+	}
+	if math.Abs(line.size-next.size) > tolerance*max(line.size, next.size) {
+		return true
+	}
 	if text == "" || following == "" || isItem(following) {
 		return true
 	}
