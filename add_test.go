@@ -291,8 +291,12 @@ func TestWithin(t *testing.T) {
 		path, folder string
 		want         bool
 	}{
-		{"/a/b", "/a", true}, {"/a", "/a", true}, {"/ab", "/a", false}, {"/a", "/a/b", false},
-		{"/a/b", "/", true}, {"/", "/", true},
+		{"/a/b", "/a", true},
+		{"/a", "/a", true},
+		{"/ab", "/a", false},
+		{"/a", "/a/b", false},
+		{"/a/b", "/", true},
+		{"/", "/", true},
 	} {
 		if got := within(c.path, c.folder); got != c.want {
 			t.Errorf("within(%q, %q) = %v", c.path, c.folder, got)

@@ -61,22 +61,38 @@ var known = []struct {
 	sentinel error
 	outcome
 }{
-	{context.Canceled, outcome{exitInterrupted, "interrupted",
-		"what was done is kept; run the same command again to go on"}},
-	{context.DeadlineExceeded, outcome{exitError, "timeout",
-		"raise --timeout, or run the same command again to go on"}},
-	{evident.ErrNoIndex, outcome{exitNoIndex, "no-index",
-		`run "evident index PATH" first, or ask with --in PATH`}},
-	{evident.ErrLocked, outcome{exitLocked, "locked",
-		"another evident is indexing into this folder; wait for it, or use another --data"}},
-	{evident.ErrModelMissing, outcome{exitNoModel, "no-model",
-		`run "evident doctor" to see which models there are; name a folder with --model DIR`}},
-	{evident.ErrDamaged, outcome{exitDamaged, "damaged",
-		"remove the damaged index folder and index again; get a damaged model again"}},
-	{evident.ErrEmptyIndex, outcome{exitError, "empty-index",
-		`name a folder with documents; "evident help formats" lists what can be read`}},
-	{evident.ErrNoDocument, outcome{exitError, "no-document",
-		`run "evident status" to see what is indexed`}},
+	{context.Canceled, outcome{
+		exitInterrupted, "interrupted",
+		"what was done is kept; run the same command again to go on",
+	}},
+	{context.DeadlineExceeded, outcome{
+		exitError, "timeout",
+		"raise --timeout, or run the same command again to go on",
+	}},
+	{evident.ErrNoIndex, outcome{
+		exitNoIndex, "no-index",
+		`run "evident index PATH" first, or ask with --in PATH`,
+	}},
+	{evident.ErrLocked, outcome{
+		exitLocked, "locked",
+		"another evident is indexing into this folder; wait for it, or use another --data",
+	}},
+	{evident.ErrModelMissing, outcome{
+		exitNoModel, "no-model",
+		`run "evident doctor" to see which models there are; name a folder with --model DIR`,
+	}},
+	{evident.ErrDamaged, outcome{
+		exitDamaged, "damaged",
+		"remove the damaged index folder and index again; get a damaged model again",
+	}},
+	{evident.ErrEmptyIndex, outcome{
+		exitError, "empty-index",
+		`name a folder with documents; "evident help formats" lists what can be read`,
+	}},
+	{evident.ErrNoDocument, outcome{
+		exitError, "no-document",
+		`run "evident status" to see what is indexed`,
+	}},
 	{fs.ErrNotExist, outcome{exitError, "not-found", "check the path"}},
 }
 
@@ -93,8 +109,10 @@ func judge(err error) outcome {
 	var usage *wrongUsage
 	var hinted *hintError
 	if errors.As(err, &question) {
-		o = outcome{exitError, "bad-question",
-			`ask one sentence, for example: evident ask "Who designed the bridge?"`}
+		o = outcome{
+			exitError, "bad-question",
+			`ask one sentence, for example: evident ask "Who designed the bridge?"`,
+		}
 	}
 	if errors.As(err, &usage) {
 		o = outcome{exitError, "usage", `run "evident help" for the commands`}
