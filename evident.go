@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"sync"
 
 	"evident/mix"
@@ -74,6 +75,9 @@ func openOrCreate(dir string) (*store.Store, error) {
 	s, err := store.Open(dir)
 	if !errors.Is(err, store.ErrNoIndex) {
 		return s, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil { // texts are private until their owner shares them
+		return nil, err
 	}
 	s, err = store.Create(dir, store.Options{})
 	if errors.Is(err, store.ErrExists) { // another process was faster

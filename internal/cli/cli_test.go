@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"evident/internal/readertest"
+	"evident/models"
 	"evident/store"
 )
 
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the pages of testdata/script. Besides testscript's own commands they may use:
 //
 //	exitcode N program args…   run the program, which must end with code N
+//	[builtin]                  a condition: the program has its models built in
 //	lock DIR                   hold the index DIR as another writer would, until the end
 //	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk
 //
@@ -46,6 +48,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "home", "cache"))
 			env.Setenv("MODEL", model)
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "builtin" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			_, err := models.Open(models.Fast)
+			return err == nil, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exitcode": exitcode, "makefile": makefile, "lock": lock,

@@ -3,13 +3,15 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"evident"
 )
 
 // progress shows how far a long piece of work is: a bar on a terminal, redrawn ten times a second;
-// otherwise one line every ten seconds. It writes to stderr and is silent with --quiet and --json.
+// otherwise one line every ten seconds. It writes to stderr and is silent with --quiet and --json,
+// unless SIGUSR1 asks.
 type progress struct {
 	out      *output
 	unit     string // what is counted: "files", "questions"
@@ -19,6 +21,8 @@ type progress struct {
 	begun    time.Time
 	shown    time.Time // last time something was written
 	drawn    bool      // a bar stands on the terminal
+	asked    atomic.Bool
+	stop     func() // listening to the signal
 }
 
 const (
@@ -32,6 +36,7 @@ func (o *output) progress(unit string) *progress {
 	p := &progress{out: o, unit: unit, now: time.Now, begun: now, shown: now}
 	p.terminal = isTerminal(o.Err) && o.Environment("TERM") != "dumb"
 	p.width = terminalWidth(o.Err)
+	p.stop = onStatusSignal(func() { p.asked.Store(true) })
 	return p
 }
 
@@ -50,6 +55,10 @@ func (p *progress) count(done, total int) {
 }
 
 func (p *progress) update(done, total, skipped int, left time.Duration) {
+	if p.asked.Swap(false) {
+		p.takeAway()
+		fmt.Fprintln(p.out.Err, p.text(done, total, skipped, left, p.now().Sub(p.begun)))
+	}
 	if p.out.quiet || p.out.json {
 		return
 	}
@@ -110,8 +119,14 @@ func drawBar(done, total int) string {
 	return "▕" + bar + strings.Repeat(" ", barCells-len([]rune(bar))) + "▏"
 }
 
-// done takes the bar away.
+// done ends the display.
 func (p *progress) done() {
+	p.stop()
+	p.takeAway()
+}
+
+// takeAway removes the bar.
+func (p *progress) takeAway() {
 	if p.drawn {
 		fmt.Fprint(p.out.Err, "\r\x1b[K")
 		p.drawn = false

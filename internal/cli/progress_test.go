@@ -19,6 +19,7 @@ func newProgress(terminal bool) (*progress, *stopwatch, *bytes.Buffer) {
 	return &progress{
 		out: &output{Streams: Streams{Err: &written}}, unit: "files", terminal: terminal, width: 80,
 		now: func() time.Time { return clock.now }, begun: clock.now, shown: clock.now,
+		stop: func() {},
 	}, clock, &written
 }
 
@@ -60,6 +61,17 @@ func TestProgressInALog(t *testing.T) {
 	p.done()
 	if want := "20/100 files, 2.0/s, 40s left\n"; written.String() != want {
 		t.Errorf("log %q, want %q", written, want)
+	}
+}
+
+func TestProgressWhenAsked(t *testing.T) {
+	p, _, written := newProgress(false)
+	p.out.quiet = true
+	p.asked.Store(true)
+	p.count(3, 7)
+	p.count(4, 7)
+	if want := "3/7 files\n"; written.String() != want {
+		t.Errorf("asked: %q, want %q", written, want)
 	}
 }
 
