@@ -123,6 +123,7 @@ func (a *app) add(
 ) (*evident.AddReport, error) {
 	bar := a.out.progress("files")
 	o.Progress = bar.files
+	o.CacheDir = filepath.Join(a.home("cache"), "pdf")
 	report, err := index.Add(ctx, paths, o)
 	bar.done()
 	return report, err
