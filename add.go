@@ -16,6 +16,7 @@ import (
 type AddOptions struct {
 	Hidden       bool             // also files and folders whose name begins with a dot
 	FileBytesMax int64            // larger files are skipped; 0 means 64 MiB
+	CacheDir     string           // where the PDF engine keeps its compiled form; "" means nowhere
 	Workers      int              // files read at once; 0 means GOMAXPROCS
 	Progress     func(Progress)   // called after each file, from one goroutine; may be nil
 	Now          func() time.Time // the clock; nil means time.Now

@@ -71,7 +71,7 @@ func (j *readJob) read(ctx context.Context, o AddOptions) {
 			j.err = &document.SkipError{Path: j.file.path, Reason: reason}
 		}
 	}()
-	opts := document.ReadOptions{FileBytesMax: o.FileBytesMax}
+	opts := document.ReadOptions{FileBytesMax: o.FileBytesMax, CacheDir: o.CacheDir}
 	j.document, j.err = document.Read(ctx, j.file.path, opts)
 	if j.err != nil {
 		return

@@ -1,7 +1,8 @@
 // Package document turns files into stored text and passages whose byte offsets point back into it.
 package document
 
-// ByteSpan is a half-open range of bytes of a document's stored text: Text[Start:End] is the quotation.
+// ByteSpan is a half-open range of bytes of a document's stored text: Text[Start:End] is the
+// quotation.
 type ByteSpan struct {
 	Start, End int
 }

@@ -40,9 +40,9 @@ type unit struct {
 //
 // A heading opens a passage and belongs to it; a page does too, so that a passage's page is exact.
 // Within such a section passages are about equally long, end between blocks where one is near, and
-// repeat the last sentence of the one before. Short blocks (items, rows) share a passage; a sentence
-// longer than twice the aim is cut between words. Spans are in order, at rune boundaries, never empty,
-// and cover every word of every block.
+// repeat the last sentence of the one before. Short blocks (items, rows) share a passage; a
+// sentence longer than twice the aim is cut between words. Spans are in order, at rune boundaries,
+// never empty, and cover every word of every block.
 func (d *Document) Passages(opts PassageOptions) []Passage {
 	if opts.Words <= 0 {
 		opts.Words = passageWordsDefault
@@ -158,9 +158,9 @@ func passageCount(total, words int) int {
 	return max(2, (total+words/2)/words)
 }
 
-// cut returns the end of the passage that starts at units[first], where sum words come before it and
-// about target words should come before its end; and the words before that end. An end of a block
-// near the target is preferred.
+// cut returns the end of the passage that starts at units[first], where sum words come before it
+// and about target words should come before its end; and the words before that end. An end of a
+// block near the target is preferred.
 func (c *passageCutter) cut(units []unit, first, sum, target int) (last, after int) {
 	best, bestSum, bestCost := 0, 0, 1<<62
 	for i := first; i < len(units); i++ {
@@ -218,9 +218,10 @@ func (c *passageCutter) emit(units []unit, first, last int) {
 	})
 }
 
-// weigh counts the words of s up to limit. It returns how many bytes hold them (never 0, never inside
-// a rune), their number, and whether any holds a letter or a digit. A run of characters longer than
-// wordRunes counts as several words; so does each character of the scripts written without spaces.
+// weigh counts the words of s up to limit. It returns how many bytes hold them (never 0, never
+// inside a rune), their number, and whether any holds a letter or a digit. A run of characters
+// longer than wordRunes counts as several words; so does each character of the scripts written
+// without spaces.
 func weigh(s string, limit int) (n, weight int, hasWord bool) {
 	run := 0 // runes in the open word
 	for i := 0; i < len(s); {

@@ -27,8 +27,9 @@ type ReadOptions struct {
 	PagesMax         int           // pages of a PDF; 10,000
 	Duration         time.Duration // time spent on it; 60 s
 
-	// CacheDir is a folder of the user's own where the compiled PDF reader is kept. It saves two seconds
-	// at the first PDF of the next process. "" keeps it in memory; the first PDF of a process decides.
+	// CacheDir is a folder of the user's own where the compiled PDF reader is kept. It saves two
+	// seconds at the first PDF of the next process. "" keeps it in memory; the first PDF of a
+	// process decides.
 	CacheDir string
 }
 

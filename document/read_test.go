@@ -34,7 +34,8 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte("# Title\n\nText.\n"))
-	if d.Path != path || d.Format != "md" || d.Title != "Title" || d.SHA256 != hex.EncodeToString(sum[:]) {
+	hash := hex.EncodeToString(sum[:])
+	if d.Path != path || d.Format != "md" || d.Title != "Title" || d.SHA256 != hash {
 		t.Errorf("got %+v", d)
 	}
 }

@@ -102,8 +102,8 @@ func emitTrimmed(source []byte, start, end, base int, emit func(ByteSpan)) {
 	}
 }
 
-// afterReference handles "…ended.[12] The next": UAX #29 breaks inside the bracket. It returns where
-// the next sentence starts, or 0 when source[:end] does not end in such a mark.
+// afterReference handles "…ended.[12] The next": UAX #29 breaks inside the bracket. It returns
+// where the next sentence starts, or 0 when source[:end] does not end in such a mark.
 func afterReference(source []byte, end int) int {
 	if end < 2 || source[end-1] != '[' || !isTerminator(source[end-2]) {
 		return 0

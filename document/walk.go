@@ -22,15 +22,15 @@ var skippedFolders = map[string]bool{
 	"__pycache__": true, "__MACOSX": true,
 }
 
-// Walk yields every file under the named paths: paths in the order given, what is in a folder by name,
-// each file once. Named files and folders are visited whatever they are called. Below a named folder
-// these are left out: hidden files and folders (see [WalkOptions]), version control and package
-// folders such as .git and node_modules, lock files of office programs ("~$…"). Links to files are
-// followed; links to folders are followed only when named, so there are no loops.
+// Walk yields every file under the named paths: paths in the order given, what is in a folder by
+// name, each file once. Named files and folders are visited whatever they are called. Below a named
+// folder these are left out: hidden files and folders (see [WalkOptions]), version control and
+// package folders such as .git and node_modules, lock files of office programs ("~$…"). Links to
+// files are followed; links to folders are followed only when named, so there are no loops.
 //
-// With a nil error the path is a file to read. A [*SkipError] tells of one file or folder that cannot
-// be read, and the walk goes on. Any other error concerns a named path that is not there (it is
-// [fs.ErrNotExist]), or ctx, with which the walk ends.
+// With a nil error the path is a file to read. A [*SkipError] tells of one file or folder that
+// cannot be read, and the walk goes on. Any other error concerns a named path that is not there (it
+// is [fs.ErrNotExist]), or ctx, with which the walk ends.
 func Walk(ctx context.Context, paths []string, opts WalkOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		w := &walk{ctx: ctx, opts: opts, seen: make(map[string]bool), yield: yield}

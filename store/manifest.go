@@ -52,9 +52,9 @@ func readManifest(dir string) (*manifest, error) {
 	path := filepath.Join(dir, manifestName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open index %q: %w", dir, ErrNoIndex)
+		return nil, ErrNoIndex // callers name the folder
 	} else if err != nil {
-		return nil, fmt.Errorf("open index %q: %w", dir, err)
+		return nil, err
 	}
 	return parseManifest(path, data)
 }

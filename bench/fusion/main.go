@@ -3,9 +3,10 @@
 //
 //	go run ./bench/fusion -model models/mix-12x384 -data ../shared/data/qa -out features.jsonl.gz
 //
-// Every question is read four times: over the passages that BM25 finds in the corpora, once with
-// its own paragraph among them and once without; and with one paragraph given, once its own and
-// once another that BM25 ranks high and that does not hold the answer.
+// Every question is read over the passages that BM25 finds in the corpora, once with its own
+// paragraph among them and once without; and with its own paragraph given; every third also with
+// another paragraph, which BM25 ranks high and which does not hold the answer. Questions of the
+// file -changed (training/mix/heldout.py) are read with the paragraph that no longer answers them.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -60,20 +62,25 @@ func main() {
 	model := flag.String("model", "", "reader folder")
 	data := flag.String("data", "", "folder with train_paragraph.jsonl.gz and the corpora")
 	out := flag.String("out", "features.jsonl.gz", "file to write")
+	changed := flag.String("changed", "", "changed, unanswerable questions, JSON Lines")
 	limit := flag.Int("limit", 600, "held-out questions")
 	passages := flag.Int("k", 20, "passages read")
 	flag.Parse()
-	if err := run(*model, *data, *out, *limit, *passages); err != nil {
+	if err := run(*model, *data, *out, *changed, *limit, *passages); err != nil {
 		log.Fatalf("fusion: %v", err)
 	}
 }
 
-func run(model, data, out string, limit, k int) error {
+func run(model, data, out, changed string, limit, k int) (err error) {
 	reader, err := mix.LoadReader(os.DirFS(model), nn.Auto)
 	if err != nil {
 		return err
 	}
 	questions, err := heldOut(filepath.Join(data, "train_paragraph.jsonl.gz"), limit)
+	if err != nil {
+		return err
+	}
+	unanswerable, err := changedQuestions(changed, limit)
 	if err != nil {
 		return err
 	}
@@ -85,16 +92,16 @@ func run(model, data, out string, limit, k int) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
 	packed := gzip.NewWriter(file)
+	defer func() { err = errors.Join(err, packed.Close(), file.Close()) }()
 	enc := json.NewEncoder(packed)
 	for i, q := range questions {
-		rows, err := situations(reader, q, texts, index, k)
+		all, err := situations(q, texts, index, k, i%3 == 0)
 		if err != nil {
 			return err
 		}
-		for _, r := range rows {
-			if err := enc.Encode(r); err != nil {
+		for _, s := range all {
+			if err := s.write(enc, reader, q); err != nil {
 				return err
 			}
 		}
@@ -102,16 +109,43 @@ func run(model, data, out string, limit, k int) error {
 			log.Printf("%d of %d questions", i+1, len(questions))
 		}
 	}
-	if err := packed.Close(); err != nil {
-		return err
+	for _, q := range unanswerable {
+		s := situation{"paragraph", false, []mix.Passage{{Text: q.Context}}}
+		if err := s.write(enc, reader, q); err != nil {
+			return err
+		}
 	}
-	return file.Close()
+	return nil
 }
 
-// situations reads one question in its four ways.
-func situations(reader *mix.Reader, q row, texts []string, index *bm25.Index, k int) ([]features, error) {
+// situation is what a question is read with.
+type situation struct {
+	setting    string
+	answerable bool
+	passages   []mix.Passage
+}
+
+// write reads the question and appends its features.
+func (s *situation) write(enc *json.Encoder, reader *mix.Reader, q row) error {
+	places, err := reader.Candidates(context.Background(), q.Question, s.passages)
+	if err != nil {
+		return err
+	}
+	f := features{Setting: s.setting, Answerable: s.answerable}
+	for _, p := range places {
+		text := s.passages[p.Passage].Text[p.Bytes.Start:p.Bytes.End]
+		c := candidate{Key: mix.Key(text), Features: p.Features, F1: eval.F1(text, q.golds())}
+		if eval.ExactMatch(text, q.golds()) {
+			c.Exact = 1
+		}
+		f.Candidates = append(f.Candidates, c)
+	}
+	return enc.Encode(f)
+}
+
+// situations lists what a question is read with.
+func situations(q row, texts []string, index *bm25.Index, k int, other bool) ([]situation, error) {
 	var with, without []mix.Passage
-	other := ""
 	hits, err := index.Search(q.Question, k+20)
 	if err != nil {
 		return nil, err
@@ -121,43 +155,19 @@ func situations(reader *mix.Reader, q row, texts []string, index *bm25.Index, k 
 		if len(with) < k {
 			with = append(with, p)
 		}
-		if holds(p.Text, q.golds()) || strings.Contains(q.Context, p.Text) {
-			continue
-		}
-		if len(without) < k {
+		if len(without) < k && !holds(p.Text, q.golds()) && !strings.Contains(q.Context, p.Text) {
 			without = append(without, p)
 		}
-		if other == "" {
-			other = p.Text
-		}
 	}
-	given := func(text string) []mix.Passage { return []mix.Passage{{Text: text}} }
-	var rows []features
-	for _, s := range []struct {
-		setting    string
-		answerable bool
-		passages   []mix.Passage
-	}{
-		{"open", true, with}, {"open", false, without},
-		{"paragraph", true, given(q.Context)}, {"paragraph", false, given(other)},
-	} {
-		places, err := reader.Candidates(context.Background(), q.Question, s.passages)
-		if err != nil {
-			return nil, err
-		}
-		f := features{Setting: s.setting, Answerable: s.answerable}
-		for _, p := range places {
-			text := s.passages[p.Passage].Text[p.Bytes.Start:p.Bytes.End]
-			c := candidate{Key: mix.Key(text), Features: p.Features}
-			c.F1 = eval.F1(text, q.golds())
-			if eval.ExactMatch(text, q.golds()) {
-				c.Exact = 1
-			}
-			f.Candidates = append(f.Candidates, c)
-		}
-		rows = append(rows, f)
+	all := []situation{
+		{"open", true, with},
+		{"open", false, without},
+		{"paragraph", true, []mix.Passage{{Text: q.Context}}},
 	}
-	return rows, nil
+	if other && len(without) > 0 {
+		all = append(all, situation{"paragraph", false, []mix.Passage{{Text: without[0].Text}}})
+	}
+	return all, nil
 }
 
 func holds(text string, golds []string) bool {
@@ -189,6 +199,26 @@ func heldOut(path string, limit int) ([]row, error) {
 	})
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
 	return rows[:min(limit, len(rows))], err
+}
+
+// changedQuestions reads up to limit rows; no file gives none.
+func changedQuestions(path string, limit int) ([]row, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var rows []row
+	for line := range strings.Lines(string(data)) {
+		var r row
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		rows = append(rows, r)
+	}
+	return rows[:min(limit/2, len(rows))], nil
 }
 
 func corpus(data string) ([]string, *bm25.Index, error) {

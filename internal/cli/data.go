@@ -94,6 +94,9 @@ func (a *app) open(ctx context.Context, s *source) (*evident.Index, error) {
 	}
 	if report.Documents == 0 {
 		index.Close()
+		if len(report.Skipped) > 0 && report.Removed == 0 { // else it was listed above
+			a.out.note("%s", skipList(report.Skipped, skipListShort))
+		}
 		return nil, nothingToRead(s.in, report)
 	}
 	return index, nil
@@ -104,8 +107,7 @@ func nothingToRead(path string, report *evident.AddReport) error {
 	if len(report.Skipped) == 0 {
 		return fmt.Errorf("read %s: no documents in it: %w", path, evident.ErrEmptyIndex)
 	}
-	return fmt.Errorf("read %s: no readable documents, %s: %w",
-		path, skipList(report.Skipped, skipListShort), evident.ErrEmptyIndex)
+	return fmt.Errorf("read %s: none of its files could be read: %w", path, evident.ErrEmptyIndex)
 }
 
 // plainCause drops the operation and path of a file error, for sentences that name them already.
@@ -123,6 +125,7 @@ func (a *app) add(
 ) (*evident.AddReport, error) {
 	bar := a.out.progress("files")
 	o.Progress = bar.files
+	o.CacheDir = filepath.Join(a.home("cache"), "pdf")
 	report, err := index.Add(ctx, paths, o)
 	bar.done()
 	return report, err

@@ -135,9 +135,15 @@ func (o *output) hits(hits []evident.Hit, scores bool) {
 	}
 }
 
+// whyDepthMax ends the tree at the terms of BM25, a line each; JSON has what they are made of.
+const whyDepthMax = 5
+
 // why writes a tree of labelled numbers.
 func (o *output) why(w *evident.Why, depth int) {
 	fmt.Fprintf(o.Out, "%s%9.4f  %s\n", strings.Repeat("  ", depth), w.Value, w.Label)
+	if depth == whyDepthMax {
+		return
+	}
 	for i := range w.Details {
 		o.why(&w.Details[i], depth+1)
 	}

@@ -37,8 +37,8 @@ type row struct {
 	layout bool  // holds headings or a table: not a row of data
 }
 
-// rowBytesMax is the longest row, in bytes, that is put on one line. A longer "row" is layout: prose
-// set in a table.
+// rowBytesMax is the longest row, in bytes, that is put on one line. A longer "row" is layout:
+// prose set in a table.
 const rowBytesMax = 600
 
 func newBuilder(limits Limits) *builder {

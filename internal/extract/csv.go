@@ -130,8 +130,8 @@ func closingQuote(s string, i int) int {
 	}
 }
 
-// delimiter returns the byte that parts the fields of text, or 0 when the text is no table: the same
-// number of fields, at least two, in at least four of five of the first records.
+// delimiter returns the byte that parts the fields of text, or 0 when the text is no table: the
+// same number of fields, at least two, in at least four of five of the first records.
 func delimiter(text string) byte {
 	const records = 23
 	sample := strings.TrimPrefix(clip(text, 256<<10), "\uFEFF")
@@ -170,7 +170,8 @@ func isHeader(fields []string) bool {
 		if field == "" && len(seen) == 0 {
 			continue // the corner of a table with row names
 		}
-		if field == "" || len(field) > 64 || seen[field] || strings.Trim(field, "0123456789.,-+%/: ") == "" {
+		isNumber := strings.Trim(field, "0123456789.,-+%/: ") == ""
+		if len(field) > 64 || seen[field] || isNumber {
 			return false
 		}
 		seen[field] = true

@@ -10,8 +10,8 @@ import (
 )
 
 // parseDOCX reads a Word document: paragraphs, headings by their styles, tables; footnotes and
-// endnotes come last. Deleted text, fields' instructions, comments, headers, footers and the table of
-// contents are left out.
+// endnotes come last. Deleted text, fields' instructions, comments, headers, footers and the table
+// of contents are left out.
 func parseDOCX(ctx context.Context, data []byte, limits Limits) (*Content, error) {
 	a, err := openArchive(ctx, data, limits)
 	if err != nil {
@@ -173,8 +173,8 @@ type docxReader struct {
 	begun     bool // the paragraph's style has been applied
 }
 
-// docxDropped names elements whose text is not part of the document as it reads: moved away, kept for
-// old programs, or a note's own number.
+// docxDropped names elements whose text is not part of the document as it reads: moved away, kept
+// for old programs, or a note's own number.
 var docxDropped = map[string]bool{"moveFrom": true, "del": true, "Fallback": true,
 	"instrText": true, "delText": true, "footnoteRef": true, "annotationRef": true}
 

@@ -49,7 +49,8 @@ func decodeUTF16(data []byte, order unicode.Endianness, bom unicode.BOMPolicy) (
 }
 
 // sniffUTF16 recognises UTF-16 without a mark: text in it has a zero in most of its high bytes and
-// none in its low bytes. (Text without any ASCII is not recognised; no such file names its encoding.)
+// none in its low bytes. (Text without any ASCII is not recognised; no such file names its
+// encoding.)
 func sniffUTF16(data []byte) (unicode.Endianness, bool) {
 	head := data[:min(len(data), 4096)&^1]
 	if len(head) < 8 || len(data)%2 != 0 {

@@ -42,8 +42,8 @@ type Limits struct {
 	PagesMax         int           // pages of a PDF; 10,000
 	Duration         time.Duration // time for one file; 60 s
 
-	// CacheDir is a folder where the compiled PDF reader is kept, which saves two seconds in the next
-	// process; "" keeps it in memory. The first PDF of a process decides.
+	// CacheDir is a folder where the compiled PDF reader is kept, which saves two seconds in the
+	// next process; "" keeps it in memory. The first PDF of a process decides.
 	CacheDir string
 }
 
@@ -104,8 +104,8 @@ func ByteSize(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// Parse reads data, a file called name, within limits. The error is a [*Refusal] when the file is at
-// fault, or ctx's when the caller gave up.
+// Parse reads data, a file called name, within limits. The error is a [*Refusal] when the file is
+// at fault, or ctx's when the caller gave up.
 func Parse(ctx context.Context, name string, data []byte, limits Limits) (*Content, error) {
 	limits = limits.WithDefaults()
 	timed, cancel := context.WithTimeout(ctx, limits.Duration)

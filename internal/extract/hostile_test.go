@@ -18,20 +18,19 @@ func word(t testing.TB, document string) []byte {
 
 const container = `<container><rootfiles><rootfile full-path="c.opf"/></rootfiles></container>`
 
-// TestHostile reads input made to hurt. Each must end soon, as text or with the refusal named.
-func TestHostile(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads hundreds of megabytes; run without -short")
-	}
+// hostileCase is input made to hurt and what is to come of it.
+type hostileCase struct {
+	name, file string
+	data       []byte
+	want       string // start of the refusal; "" when it is read
+}
+
+func hostileCases(t *testing.T) []hostileCase {
 	deep := strings.Repeat("<w:p>", 100_000)
 	bomb := strings.Repeat(" ", 160<<20)
 	laughs := `<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;">` +
 		`<!ENTITY c "&b;&b;&b;&b;">]><html><w:p><w:t>x &c; &c;</w:t></w:p></html>`
-	cases := []struct {
-		name, file string
-		data       []byte
-		want       string // start of the refusal; "" when it is read
-	}{
+	return []hostileCase{
 		{"docx bomb", "a", word(t, bomb), "expands to more than 128 MiB"},
 		{"docx deep", "a", word(t, deep), "XML nested deeper than 512 elements"},
 		{"docx entities", "a", word(t, laughs), ""},
@@ -85,7 +84,14 @@ func TestHostile(t *testing.T) {
 		{"pdf of nothing", "a", []byte("%PDF-1.7\n%%EOF"), "damaged or truncated PDF"},
 		{"pdf without end", "a", []byte("%PDF-1.7\nsome"), "truncated PDF"},
 	}
-	for _, c := range cases {
+}
+
+// TestHostile reads each case. It must end soon, as text or with the refusal named.
+func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads hundreds of megabytes; run without -short")
+	}
+	for _, c := range hostileCases(t) {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
 			why := reason(t, c.file, c.data, Limits{})

@@ -255,7 +255,8 @@ func (r *htmlReader) boundary(tag atom.Atom) {
 	}
 }
 
-// inlineElement names the inline elements that may stand in XML of another kind (DocBook, TEI, RSS).
+// inlineElement names the inline elements that may stand in XML of another kind (DocBook, TEI,
+// RSS).
 var inlineElement = map[atom.Atom]bool{atom.A: true, atom.B: true, atom.I: true, atom.Em: true,
 	atom.Strong: true, atom.Code: true, atom.Span: true, atom.Sup: true, atom.Sub: true, atom.U: true}
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// parseJSONL reads JSON, one record a line or a whole file of one value; the elements of an array at
-// the top are records. A record with a field of running text ("text", "content", "body") is that
+// parseJSONL reads JSON, one record a line or a whole file of one value; the elements of an array
+// at the top are records. A record with a field of running text ("text", "content", "body") is that
 // text, under its title as a heading. Any other is one block, "name: value; name: value".
 func parseJSONL(ctx context.Context, source string, limits Limits) (*Content, error) {
 	source = strings.TrimPrefix(source, "\uFEFF")

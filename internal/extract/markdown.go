@@ -18,9 +18,9 @@ const markdownNestingMax = 64
 // markdownNodesMax is about the largest tree that is built; longer files are read as plain text.
 const markdownNodesMax = 1 << 20
 
-// parseMarkdown reads Markdown. Text is the file, markup and all, so that offsets are offsets in the
-// file; headings and blocks are found by goldmark. Inline markup is not parsed: only its boundaries
-// would matter, and its grammar has slow corners.
+// parseMarkdown reads Markdown. Text is the file, markup and all, so that offsets are offsets in
+// the file; headings and blocks are found by goldmark. Inline markup is not parsed: only its
+// boundaries would matter, and its grammar has slow corners.
 func parseMarkdown(ctx context.Context, source string, limits Limits) (*Content, error) {
 	if int64(len(source)) > limits.TextBytesMax {
 		return nil, refuseTooLong(limits.TextBytesMax)
@@ -262,8 +262,8 @@ func plainInline(s string) string {
 	return collapse(b.String())
 }
 
-// markdownCost returns the most quote and list markers that one line begins with, and an upper bound
-// of the nodes that parsing makes.
+// markdownCost returns the most quote and list markers that one line begins with, and an upper
+// bound of the nodes that parsing makes.
 func markdownCost(s string) (deepest, nodes int) {
 	for at := 0; at < len(s); {
 		end, next := lineEnd(s, at)
@@ -275,8 +275,8 @@ func markdownCost(s string) (deepest, nodes int) {
 	return deepest, nodes
 }
 
-// lineMarkers returns how deep the quotes and lists may be that a line begins in: its markers, and two
-// columns of indent for each list around it. Rules ("-----", "* * *") are none.
+// lineMarkers returns how deep the quotes and lists may be that a line begins in: its markers, and
+// two columns of indent for each list around it. Rules ("-----", "* * *") are none.
 func lineMarkers(s string) int {
 	n, indent, first, same := 0, 0, byte(0), true
 	i := 0

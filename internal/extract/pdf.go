@@ -21,7 +21,8 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// pdfMemoryPages is the most memory, in pages of 64 KiB, that PDFium may take for one file: 768 MiB.
+// pdfMemoryPages is the most memory, in pages of 64 KiB, that PDFium may take for one file: 768
+// MiB.
 const pdfMemoryPages = 768 << 20 >> 16
 
 // pdfEndBytes is how near its end a PDF must have its end mark.
@@ -65,8 +66,8 @@ func (e *engine) close() {
 	_ = e.pool.Close() // nothing is left to lose
 }
 
-// engines keeps what files share: PDFium compiled once, and idle engines. It is started by the first
-// PDF, because compiling takes two seconds.
+// engines keeps what files share: PDFium compiled once, and idle engines. It is started by the
+// first PDF, because compiling takes two seconds.
 var engines struct {
 	sync.Mutex
 	cache wazero.CompilationCache

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// pdfLayout turns lines on pages back into paragraphs and headings. A PDF says where characters stand
-// and nothing else, so all here is judgement by distances and font sizes.
+// pdfLayout turns lines on pages back into paragraphs and headings. A PDF says where characters
+// stand and nothing else, so all here is judgement by distances and font sizes.
 type pdfLayout struct {
 	b     *builder
 	body  float64         // the font size that most text has
@@ -258,7 +258,8 @@ func dropRunning(pages []pdfPage) {
 	}
 	drops := func(line pdfLine) bool {
 		key := runningKey(line.text)
-		return key == "" && len(strings.TrimSpace(line.text)) <= 8 || len(pages) >= 3 && counts[key]*2 > len(pages)
+		isNumber := key == "" && len(strings.TrimSpace(line.text)) <= 8
+		return isNumber || len(pages) >= 3 && counts[key]*2 > len(pages)
 	}
 	for i := range pages {
 		lines := pages[i].lines

@@ -22,7 +22,8 @@ const (
 	reasonFont    = "font, not a document"
 )
 
-// magics lists formats that are recognised and not read. All are binary, so that no text is refused.
+// magics lists formats that are recognised and not read. All are binary, so that no text is
+// refused.
 var magics = []magic{
 	{0, "\xFF\xD8\xFF", reasonImage},
 	{0, "\x89PNG\r\n\x1A\n", reasonImage},

@@ -25,8 +25,8 @@ type line struct {
 }
 
 // textBlocks appends the blocks of preformatted text s, which begins at offset base of the stored
-// text. Paragraphs are parted by blank lines. In a paragraph of prose a line break is a space, unless
-// the line ended early on purpose; elsewhere each line is a block.
+// text. Paragraphs are parted by blank lines. In a paragraph of prose a line break is a space,
+// unless the line ended early on purpose; elsewhere each line is a block.
 func textBlocks(blocks []Span, s string, base int) []Span {
 	var buffer [64]line
 	paragraph := buffer[:0]
@@ -103,8 +103,8 @@ func paragraphBlocks(blocks []Span, s string, base int, lines []line) []Span {
 	return blocks
 }
 
-// isProse tells whether the lines of a paragraph read on from one to the next: they hold letters and
-// the marks of prose, several words each, and no columns.
+// isProse tells whether the lines of a paragraph read on from one to the next: they hold letters
+// and the marks of prose, several words each, and no columns.
 func isProse(s string, lines []line) bool {
 	if len(lines) < 2 {
 		return true
@@ -140,8 +140,8 @@ func isProse(s string, lines []line) bool {
 	return letters >= 12*odd && words >= 5*(len(lines)-1)
 }
 
-// endsOnPurpose tells whether the break after l was meant: the first word of the next line would have
-// fitted, or the next line is an item of a list or set in further.
+// endsOnPurpose tells whether the break after l was meant: the first word of the next line would
+// have fitted, or the next line is an item of a list or set in further.
 func endsOnPurpose(s string, l, next line, width int) bool {
 	text := s[next.start:next.end]
 	if isItem(text) {

@@ -40,7 +40,8 @@ type archive struct {
 	budget int64
 }
 
-// openArchive opens a zip file. Files packed inside files are never opened, so nesting costs nothing.
+// openArchive opens a zip file. Files packed inside files are never opened, so nesting costs
+// nothing.
 func openArchive(ctx context.Context, data []byte, limits Limits) (*archive, error) {
 	if n := bytes.Count(data, []byte("PK\x01\x02")); n > limits.EntriesMax {
 		return nil, refuse("holds more than %d files", limits.EntriesMax)
