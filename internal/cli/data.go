@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -156,7 +157,7 @@ func (a *app) folderOf(path string) (string, error) {
 		}
 		return r
 	}, filepath.Base(full))
-	name = strings.TrimLeft(name, ".-") + "-" + hex.EncodeToString(sum[:5])
+	name = cmp.Or(strings.TrimLeft(name, ".-"), "root") + "-" + hex.EncodeToString(sum[:5])
 	return filepath.Join(a.home("data"), name), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,9 @@ func (a *app) showCommand() *cobra.Command {
 		Short: "Show a document as it is stored",
 		Long: `Show a document as it is stored. PATH may be an ending that only one document has.
 
+Without --in and --data, the index is the one that "ask --in" made of the document or of a folder
+above it, else the default one.
+
 With --text the stored text is printed as it is: the bytes that the offsets of evidence count in.`,
 		Example: `  evident show reports/valley.pdf
   evident show --text valley.pdf | tail -c +10232 | head -c 11`,
@@ -40,7 +44,7 @@ With --text the stored text is printed as it is: the bytes that the offsets of e
 }
 
 func (a *app) runShow(ctx context.Context, o showOptions) error {
-	index, err := a.open(ctx, &o.source)
+	index, err := a.openFor(ctx, &o)
 	if err != nil {
 		return err
 	}
@@ -58,6 +62,32 @@ func (a *app) runShow(ctx context.Context, o showOptions) error {
 		a.printDocument(d)
 	}
 	return err
+}
+
+// openFor opens the index of --in or --data. Without them it is the one that "ask --in" made of the
+// document or of a folder above it, the nearest first, so that what an answer points at can be shown.
+func (a *app) openFor(ctx context.Context, o *showOptions) (*evident.Index, error) {
+	full, err := filepath.Abs(o.path)
+	if err != nil {
+		return nil, err
+	}
+	named := o.in != "" || a.data != "" || a.streams.Environment("EVIDENT_DATA") != ""
+	for at, above := full, ""; !named && at != above; at = filepath.Dir(at) {
+		above = at
+		dir, err := a.folderOf(at)
+		if err != nil {
+			return nil, err
+		}
+		index, err := evident.Open(ctx, dir, evident.Options{})
+		if err != nil {
+			continue
+		}
+		if _, err := index.Show(ctx, full); err == nil {
+			return index, nil
+		}
+		index.Close()
+	}
+	return a.open(ctx, &o.source)
 }
 
 func (a *app) printDocument(d *evident.Document) {
