@@ -54,18 +54,25 @@ func (x *Index) explainTerm(q queryTerm, share float32, tf uint32, code byte) Ex
 		Label: fmt.Sprintf("%q: weight · tf / (tf + norm)", q.term),
 		Value: float64(share),
 		Details: []Explanation{
-			{Label: "weight = idf · times in the question", Value: float64(q.value),
+			{
+				Label: "weight = idf · times in the question", Value: float64(q.value),
 				Details: []Explanation{
 					{Label: "documents with the term", Value: float64(q.df)},
 					{Label: "documents", Value: float64(x.stats.documents)},
-					{Label: "times in the question", Value: float64(q.count)}}},
+					{Label: "times in the question", Value: float64(q.count)},
+				},
+			},
 			{Label: "tf, times in the passage", Value: float64(tf)},
-			{Label: "norm = k1·(1 - b + b·length/average)", Value: 1 / float64(q.inverse[code]),
+			{
+				Label: "norm = k1·(1 - b + b·length/average)", Value: 1 / float64(q.inverse[code]),
 				Details: []Explanation{
 					{Label: "length, as kept in one byte", Value: float64(decodedLength[code])},
 					{Label: "average length", Value: float64(x.stats.averageLength())},
 					{Label: "k1", Value: float64(x.params.K1)},
-					{Label: "b", Value: float64(x.params.B)}}}},
+					{Label: "b", Value: float64(x.params.B)},
+				},
+			},
+		},
 	}
 }
 

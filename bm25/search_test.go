@@ -262,8 +262,11 @@ func TestMergeEqualsBuild(t *testing.T) {
 	z := newZipf(9, 401)
 	texts := z.texts(1511, 43)
 	whole := build(t, texts)
-	merged := merge(t, []Part{{Segment: build(t, texts[:977])}, {Segment: build(t, nil)},
-		{Segment: build(t, texts[977:])}})
+	merged := merge(t, []Part{
+		{Segment: build(t, texts[:977])},
+		{Segment: build(t, nil)},
+		{Segment: build(t, texts[977:])},
+	})
 	if !bytes.Equal(whole.data, merged.data) {
 		t.Fatalf("%d bytes merged, %d built, and they differ", len(merged.data), len(whole.data))
 	}
@@ -347,8 +350,10 @@ func TestLengthByte(t *testing.T) {
 		}
 	}
 	// From Lucene 9.12.3, SmallFloat.byte4ToInt.
-	for code, want := range map[int]uint32{23: 23, 24: 24, 40: 40, 41: 42, 48: 56, 64: 152,
-		100: 3096, 128: 32792, 200: 16777240, 255: 2013265944} {
+	for code, want := range map[int]uint32{
+		23: 23, 24: 24, 40: 40, 41: 42, 48: 56, 64: 152,
+		100: 3096, 128: 32792, 200: 16777240, 255: 2013265944,
+	} {
 		if decodedLength[code] != want {
 			t.Errorf("code %d stands for %d, want %d", code, decodedLength[code], want)
 		}
@@ -360,8 +365,14 @@ func TestLengthByte(t *testing.T) {
 
 func TestParamsAreChecked(t *testing.T) {
 	nan := float32(math.NaN())
-	for _, p := range []Params{{-1, 0.5}, {1, -0.1}, {1, 1.1}, {nan, 0}, {1, nan},
-		{float32(math.Inf(1)), 0}} {
+	for _, p := range []Params{
+		{-1, 0.5},
+		{1, -0.1},
+		{1, 1.1},
+		{nan, 0},
+		{1, nan},
+		{float32(math.Inf(1)), 0},
+	} {
 		if _, err := NewIndex(nil, p); err == nil {
 			t.Errorf("%v is accepted", p)
 		}

@@ -116,8 +116,10 @@ func (c *passageCutter) add(s ByteSpan, heading bool) {
 		for s.Start < s.End && isSpace(c.document.Text[s.Start]) {
 			s.Start++
 		}
-		c.units = append(c.units, unit{span: piece, weight: weight, hasWord: hasWord,
-			heading: heading, leadIn: c.document.Text[piece.End-1] == ':'})
+		c.units = append(c.units, unit{
+			span: piece, weight: weight, hasWord: hasWord,
+			heading: heading, leadIn: c.document.Text[piece.End-1] == ':',
+		})
 	}
 }
 

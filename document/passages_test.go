@@ -175,10 +175,12 @@ func TestPassagesKeepToPages(t *testing.T) {
 
 // TestPassagesProperties checks the promises on random documents.
 func TestPassagesProperties(t *testing.T) {
-	pieces := []string{"word", "Dr.", "U.S.", "3.14", "—", "…", "!", "?", ".", "。", "漢字", "é", "e\u0301",
+	pieces := []string{
+		"word", "Dr.", "U.S.", "3.14", "—", "…", "!", "?", ".", "。", "漢字", "é", "e\u0301",
 		"\n", "\n\n", "\t", "    ", " ", " ", " ", "[1]", "\"", "(", ")", "# H\n", "- ", "a.b.c", "=====",
 		strings.Repeat("long", 23), "\u00A0", "\u2028", "\r\n", "👩‍👩‍👧", "x", "<p>", "<h2>", "</h2>", "<td>",
-		"<tr>", "<pre>", "</pre>", "|", "> ", "1. ", "```\n", "&amp;", "<br>", "<table>", "</table>"}
+		"<tr>", "<pre>", "</pre>", "|", "> ", "1. ", "```\n", "&amp;", "<br>", "<table>", "</table>",
+	}
 	random := rand.New(rand.NewPCG(7, 11))
 	for range 3000 {
 		var b strings.Builder

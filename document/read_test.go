@@ -50,8 +50,10 @@ func TestReadSkips(t *testing.T) {
 		{"empty", write(t, dir, "empty.txt", ""), "empty"},
 		{"binary", write(t, dir, "junk.txt", "\x00\x01\x02junk"), "binary, not a document"},
 		{"image", write(t, dir, "a.txt", "\x89PNG\r\n\x1A\n\x00"), "image (not indexed yet)"},
-		{"too large", write(t, dir, "large.txt", strings.Repeat("word ", 1<<18)),
-			"larger than the limit of 1 MiB"},
+		{
+			"too large", write(t, dir, "large.txt", strings.Repeat("word ", 1<<18)),
+			"larger than the limit of 1 MiB",
+		},
 		{"folder", dir, "a folder"},
 		{"device", "/dev/null", "not a regular file"},
 		{"locked", locked, "permission denied"},

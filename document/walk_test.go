@@ -41,12 +41,16 @@ func walked(t *testing.T, dir string, names []string, opts WalkOptions) string {
 
 func TestWalk(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"b.txt", "a/2.txt", "a/1.txt", "a/b/3.txt", ".hidden.txt", ".git/config",
-		".cfg/x.txt", "node_modules/m.md", "a/~$1.docx", "c/__pycache__/p.txt"} {
+	for _, name := range []string{
+		"b.txt", "a/2.txt", "a/1.txt", "a/b/3.txt", ".hidden.txt", ".git/config",
+		".cfg/x.txt", "node_modules/m.md", "a/~$1.docx", "c/__pycache__/p.txt",
+	} {
 		write(t, dir, name, "x")
 	}
-	for link, target := range map[string]string{"a/loop": dir, "c/file": filepath.Join(dir, "b.txt"),
-		"c/nothing": filepath.Join(dir, "absent")} {
+	for link, target := range map[string]string{
+		"a/loop": dir, "c/file": filepath.Join(dir, "b.txt"),
+		"c/nothing": filepath.Join(dir, "absent"),
+	} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Skipf("links are absent: %v", err)
 		}
@@ -57,14 +61,26 @@ func TestWalk(t *testing.T) {
 		opts  WalkOptions
 		want  string
 	}{
-		{"all", []string{"."}, WalkOptions{},
-			"a/1.txt a/2.txt a/b/3.txt b.txt c/file c/nothing:_link_to_nothing"},
-		{"hidden too", []string{"."}, WalkOptions{Hidden: true},
-			".cfg/x.txt .hidden.txt a/1.txt a/2.txt a/b/3.txt b.txt c/file c/nothing:_link_to_nothing"},
+		{
+			"all",
+			[]string{"."},
+			WalkOptions{},
+			"a/1.txt a/2.txt a/b/3.txt b.txt c/file c/nothing:_link_to_nothing",
+		},
+		{
+			"hidden too",
+			[]string{"."},
+			WalkOptions{Hidden: true},
+			".cfg/x.txt .hidden.txt a/1.txt a/2.txt a/b/3.txt b.txt c/file c/nothing:_link_to_nothing",
+		},
 		{"order of names", []string{"b.txt", "a"}, WalkOptions{}, "b.txt a/1.txt a/2.txt a/b/3.txt"},
 		{"each once", []string{"a/b", "a", "a/1.txt"}, WalkOptions{}, "a/b/3.txt a/1.txt a/2.txt"},
-		{"named hidden", []string{".hidden.txt", "node_modules", ".cfg"}, WalkOptions{},
-			".hidden.txt node_modules/m.md .cfg/x.txt"},
+		{
+			"named hidden",
+			[]string{".hidden.txt", "node_modules", ".cfg"},
+			WalkOptions{},
+			".hidden.txt node_modules/m.md .cfg/x.txt",
+		},
 		{"missing", []string{"none", "b.txt"}, WalkOptions{}, "none:_does_not_exist b.txt"},
 		{"named link", []string{"a/b", "c/nothing"}, WalkOptions{}, "a/b/3.txt c/nothing:_link_to_nothing"},
 		{"no paths", nil, WalkOptions{}, ""},

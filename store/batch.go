@@ -145,8 +145,10 @@ func (b *batch) document(r *record) (*document.Document, error) {
 	if sha256.Sum256(text) != r.textHash {
 		return nil, damaged(b.path, "wrong checksum of the text of %q", r.path)
 	}
-	doc := &document.Document{Path: r.path, Format: r.format, Title: r.title, SHA256: r.hash(),
-		Text: string(text)}
+	doc := &document.Document{
+		Path: r.path, Format: r.format, Title: r.title, SHA256: r.hash(),
+		Text: string(text),
+	}
 	if err := parseMarks(r.marks, doc); err != nil {
 		return nil, damaged(b.path, "%q: %v", r.path, err)
 	}

@@ -83,8 +83,10 @@ func (w *batchWriter) addPassage(p document.Passage, text string) {
 		w.headings = appendString(w.headings, p.Heading)
 	}
 	sum := crc32.Checksum([]byte(text[p.Span.Start:p.Span.End]), castagnoli)
-	for _, v := range []uint32{w.documents, uint32(p.Span.Start), uint32(p.Span.End),
-		uint32(p.Page), sum, w.heading.at} {
+	for _, v := range []uint32{
+		w.documents, uint32(p.Span.Start), uint32(p.Span.End),
+		uint32(p.Page), sum, w.heading.at,
+	} {
 		w.spans = binary.LittleEndian.AppendUint32(w.spans, v)
 	}
 	w.passages++
@@ -104,8 +106,10 @@ func (w *batchWriter) finish(segment func(io.Writer) (int64, error)) (int64, err
 
 	footer := le.AppendUint64(make([]byte, 0, footerLen), texts)
 	footer = le.AppendUint64(footer, w.at)
-	for _, v := range []uint32{w.documents, w.passages, uint32(len(w.records)),
-		uint32(len(w.headings)), 0} {
+	for _, v := range []uint32{
+		w.documents, w.passages, uint32(len(w.records)),
+		uint32(len(w.headings)), 0,
+	} {
 		footer = le.AppendUint32(footer, v)
 	}
 	sum := crc32.Checksum(batchHeader(), castagnoli)

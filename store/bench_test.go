@@ -25,8 +25,10 @@ func realPassages(b *testing.B) []*document.Document {
 		err := lucenecheck.EachLine(filepath.Join(dir, name), func(line []byte) error {
 			var row struct{ ID, Title, Text string }
 			err := json.Unmarshal(line, &row)
-			docs = append(docs, &document.Document{Path: row.ID, Format: "jsonl",
-				Title: row.Title, Text: row.Text})
+			docs = append(docs, &document.Document{
+				Path: row.ID, Format: "jsonl",
+				Title: row.Title, Text: row.Text,
+			})
 			return err
 		})
 		if err != nil {

@@ -48,8 +48,10 @@ func fill(dir string) error {
 		return err
 	}
 	defer writer.Close()
-	doc := &document.Document{Path: "rivers.txt", Format: "txt",
-		Text: "The Danube rises in the Black Forest. The Rhine rises in the Swiss Alps."}
+	doc := &document.Document{
+		Path: "rivers.txt", Format: "txt",
+		Text: "The Danube rises in the Black Forest. The Rhine rises in the Swiss Alps.",
+	}
 	passages := []document.Passage{
 		{Span: document.ByteSpan{Start: 0, End: 37}},
 		{Span: document.ByteSpan{Start: 38, End: len(doc.Text)}},

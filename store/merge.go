@@ -80,8 +80,10 @@ func (w *Writer) merge(from, to int) error {
 			return err
 		}
 	}
-	entry := batchEntry{File: filepath.Base(path), Documents: int(out.documents),
-		Passages: int(out.passages)}
+	entry := batchEntry{
+		File: filepath.Base(path), Documents: int(out.documents),
+		Passages: int(out.passages),
+	}
 	entry.Bytes, err = out.finish(func(dst io.Writer) (int64, error) {
 		return bm25.Merge(dst, parts)
 	})

@@ -163,8 +163,10 @@ func (s *Snapshot) Passage(id PassageID) (Passage, error) {
 	if err != nil {
 		return Passage{}, err
 	}
-	return Passage{Passage: p, ID: id, Path: r.path, Format: r.format, Title: r.title,
-		SHA256: r.hash(), Text: string(text)}, nil
+	return Passage{
+		Passage: p, ID: id, Path: r.path, Format: r.format, Title: r.title,
+		SHA256: r.hash(), Text: string(text),
+	}, nil
 }
 
 // Document returns the stored document of a path.

@@ -18,8 +18,10 @@ import (
 // text is a document of n passages about its number.
 func text(number, n int) (*document.Document, []document.Passage) {
 	var b strings.Builder
-	doc := &document.Document{Path: fmt.Sprintf("dir/%d.md", number), Format: "md",
-		Title: fmt.Sprint("Title ", number)}
+	doc := &document.Document{
+		Path: fmt.Sprintf("dir/%d.md", number), Format: "md",
+		Title: fmt.Sprint("Title ", number),
+	}
 	var passages []document.Passage
 	for i := range n {
 		start := b.Len()
@@ -30,8 +32,10 @@ func text(number, n int) (*document.Document, []document.Passage) {
 		fmt.Fprintf(&b, "Passage number%d of document%d speaks of topic%d and of Zürich. ",
 			i, number, (number*7+i)%13)
 		span := document.ByteSpan{Start: start, End: b.Len() - 1}
-		passages = append(passages, document.Passage{Span: span, Page: i,
-			Heading: doc.Headings[len(doc.Headings)-1].Label})
+		passages = append(passages, document.Passage{
+			Span: span, Page: i,
+			Heading: doc.Headings[len(doc.Headings)-1].Label,
+		})
 		doc.Blocks = append(doc.Blocks, span)
 	}
 	doc.Text = b.String()
@@ -369,7 +373,8 @@ func TestFileStatTellsChange(t *testing.T) {
 	}
 	for name, other := range map[string]FileStat{
 		"size": {s.Size + 1, s.MTimeNS, s.Inode, ""}, "time": {s.Size, s.MTimeNS + 1, s.Inode, ""},
-		"inode": {s.Size, s.MTimeNS, s.Inode + 1, ""}} {
+		"inode": {s.Size, s.MTimeNS, s.Inode + 1, ""},
+	} {
 		if other.Same(info) && (name != "inode" || s.Inode != 0) {
 			t.Errorf("another %s goes unnoticed", name)
 		}

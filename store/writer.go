@@ -162,8 +162,10 @@ func (w *Writer) closeBatch() error {
 	if w.open == nil {
 		return nil
 	}
-	entry := batchEntry{File: filepath.Base(w.open.path), Documents: int(w.open.documents),
-		Passages: int(w.open.passages)}
+	entry := batchEntry{
+		File: filepath.Base(w.open.path), Documents: int(w.open.documents),
+		Passages: int(w.open.passages),
+	}
 	var err error
 	entry.Bytes, err = w.open.finish(w.builder.WriteTo)
 	w.open, w.builder = nil, nil

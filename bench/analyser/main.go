@@ -24,8 +24,10 @@ import (
 
 // sources are the training sets whose paragraphs are in corpus_wiki and whose licence lets what is
 // chosen on them be published.
-var sources = []string{"squad11_train_prefix/train", "squad2/train_10articles",
-	"squadshifts/new_wiki"}
+var sources = []string{
+	"squad11_train_prefix/train", "squad2/train_10articles",
+	"squadshifts/new_wiki",
+}
 
 // heldOutShare: one title in so many is held out, by the first byte of its SHA-1.
 const heldOutShare = 12
@@ -63,8 +65,12 @@ func run(dir string) error {
 	fmt.Println("| indexed | analyser | k1, b | recall@1 | @5 | @20 | @100 | p50 ms, k=100 |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, titled := range []bool{false, true} {
-		for _, a := range []bm25.Analyzer{{}, {StopWords: true}, {Stem: true},
-			{Stem: true, StopWords: true}} {
+		for _, a := range []bm25.Analyzer{
+			{},
+			{StopWords: true},
+			{Stem: true},
+			{Stem: true, StopWords: true},
+		} {
 			if err := compare(a, titled, passages, questions); err != nil {
 				return err
 			}

@@ -175,8 +175,10 @@ type docxReader struct {
 
 // docxDropped names elements whose text is not part of the document as it reads: moved away, kept
 // for old programs, or a note's own number.
-var docxDropped = map[string]bool{"moveFrom": true, "del": true, "Fallback": true,
-	"instrText": true, "delText": true, "footnoteRef": true, "annotationRef": true}
+var docxDropped = map[string]bool{
+	"moveFrom": true, "del": true, "Fallback": true,
+	"instrText": true, "delText": true, "footnoteRef": true, "annotationRef": true,
+}
 
 func (d *docxReader) token(token xml.Token) error {
 	switch token := token.(type) {

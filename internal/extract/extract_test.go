@@ -119,56 +119,84 @@ func TestFiles(t *testing.T) {
 
 func TestBlocks(t *testing.T) {
 	cases := []struct{ name, file, source, want string }{
-		{"wrapped prose", "a.txt", "A sentence that is long enough to be wrapped by an\neditor here and " +
-			"there in the file, as it\nwas once usual.\n\nNext.",
+		{
+			"wrapped prose", "a.txt", "A sentence that is long enough to be wrapped by an\neditor here and " +
+				"there in the file, as it\nwas once usual.\n\nNext.",
 			"A sentence that is long enough to be wrapped by an⏎editor here and there in the file, " +
-				"as it⏎was once usual.\nNext.\n"},
-		{"list", "a.txt", "Buy these:\n- bread and salted butter\n- milk of an old cow\n",
-			"Buy these:\n- bread and salted butter\n- milk of an old cow\n"},
-		{"columns", "a.txt", "name     value\nalpha    1\nbeta     2\n",
-			"name     value\nalpha    1\nbeta     2\n"},
+				"as it⏎was once usual.\nNext.\n",
+		},
+		{
+			"list", "a.txt", "Buy these:\n- bread and salted butter\n- milk of an old cow\n",
+			"Buy these:\n- bread and salted butter\n- milk of an old cow\n",
+		},
+		{
+			"columns", "a.txt", "name     value\nalpha    1\nbeta     2\n",
+			"name     value\nalpha    1\nbeta     2\n",
+		},
 		{"code", "a.txt", "func f() {\n\treturn 1\n}\n", "func f() {\nreturn 1\n}\n"},
-		{"old line ends", "a.txt", "First one here.\r\rSecond one here.\r\n\r\nThird.",
-			"First one here.\nSecond one here.\nThird.\n"},
+		{
+			"old line ends", "a.txt", "First one here.\r\rSecond one here.\r\n\r\nThird.",
+			"First one here.\nSecond one here.\nThird.\n",
+		},
 		{"mark of byte order", "a.txt", "\uFEFFHello.", "Hello.\n"},
-		{"headings", "a.md", "# A *b* `c` [d](e)\nText\n\nSetext\n======\nmore\n",
-			"# A *b* `c` [d](e)\nText\n# Setext\nmore\n"},
+		{
+			"headings", "a.md", "# A *b* `c` [d](e)\nText\n\nSetext\n======\nmore\n",
+			"# A *b* `c` [d](e)\nText\n# Setext\nmore\n",
+		},
 		{"md list", "a.md", "- one\n  - two\n\n    three\n1. four\n", "one\ntwo\nthree\nfour\n"},
-		{"md quote and code", "a.md", "> said he\n\n```go\nx := 1\n\ny := 2\n```\n\n    z\n",
-			"said he\nx := 1\ny := 2\nz\n"},
+		{
+			"md quote and code", "a.md", "> said he\n\n```go\nx := 1\n\ny := 2\n```\n\n    z\n",
+			"said he\nx := 1\ny := 2\nz\n",
+		},
 		{"md table", "a.md", "| a | b |\n|---|:-:|\n| 1 | 2 |\n", "| a | b |\n| 1 | 2 |\n"},
-		{"md html", "a.md", "<!-- a\nb -->\n<p align=x>\nHi <b>you</b>\n</p>\n\nPara.",
-			"Hi <b>you</b>\nPara.\n"},
+		{
+			"md html", "a.md", "<!-- a\nb -->\n<p align=x>\nHi <b>you</b>\n</p>\n\nPara.",
+			"Hi <b>you</b>\nPara.\n",
+		},
 		{"md references", "a.md", "See [it].\n\n[it]: http://example.com \"T\"\n", "See [it].\n"},
-		{"paragraphs", "a.html", "<p>One <b>bo</b>ld<p>Two&nbsp;&amp; three<div>Four</div>",
-			"One bold\nTwo & three\nFour\n"},
+		{
+			"paragraphs", "a.html", "<p>One <b>bo</b>ld<p>Two&nbsp;&amp; three<div>Four</div>",
+			"One bold\nTwo & three\nFour\n",
+		},
 		{"dropped", "a.html", "<head><style>p{}</style><script>if(a<b){}</script></head><nav>Menu</nav>" +
 			"<template><p>no</template><p hidden>gone<p>seen<div style='display: none'><div>x</div>y" +
 			"</div><span aria-hidden=true>¶</span><noscript>no</noscript>end", "seen\nend\n"},
 		{"list and terms", "a.html", "<ul><li>a<li>b</ul><dl><dt>t<dd>d</dl>", "a\nb\nt\nd\n"},
 		{"breaks", "a.html", "<p>a<br>b<br><br>c", "a⏎b\nc\n"},
-		{"table", "a.html", "<table><tr><th>Year<th>Sum<tr><td>1999<td><p>7</p></table>after",
-			"Year→Sum\n1999→7\nafter\n"},
-		{"layout table", "a.html", "<table><tr><td><h1>Head</h1><p>Text.<td><p>More.</table>",
-			"# Head\nText.\nMore.\n"},
-		{"nested table", "a.html", "<table><tr><td>x<table><tr><td>1<td>2</table><td>y</table>",
-			"x\n1→2\ny\n"},
+		{
+			"table", "a.html", "<table><tr><th>Year<th>Sum<tr><td>1999<td><p>7</p></table>after",
+			"Year→Sum\n1999→7\nafter\n",
+		},
+		{
+			"layout table", "a.html", "<table><tr><td><h1>Head</h1><p>Text.<td><p>More.</table>",
+			"# Head\nText.\nMore.\n",
+		},
+		{
+			"nested table", "a.html", "<table><tr><td>x<table><tr><td>1<td>2</table><td>y</table>",
+			"x\n1→2\ny\n",
+		},
 		{"pre", "a.html", "<pre>\n  a  b\n\n<b>c</b>\td\n</pre>e", "a  b\nc→d\ne\n"},
 		{"heading unclosed", "a.html", "<html><h2>One</h3><h1>Two<p>para", "## One\n# Two\npara\n"},
 		{"soft hyphen", "a.html", "<p>ex&shy;ample", "example\n"},
 		{"inline words", "a.html", "<p>a<span> b</span> <i>c</i>d", "a b cd\n"},
 		{"xml", "a.xml", "<?xml version='1.0'?><feed><title>T</title><entry><summary>One <b>two</b>" +
 			"</summary><id>3</id></entry></feed>", "## T\nOne two\n3\n"},
-		{"csv", "a.csv", "name,note\nAda,\"wrote, in 1843,\nthe \"\"first\"\"\"\nBob,\n",
-			"name: Ada; note: wrote, in 1843, the \"first\"\nname: Bob\n"},
+		{
+			"csv", "a.csv", "name,note\nAda,\"wrote, in 1843,\nthe \"\"first\"\"\"\nBob,\n",
+			"name: Ada; note: wrote, in 1843, the \"first\"\nname: Bob\n",
+		},
 		{"csv without header", "a.csv", "1,2\n3,4\n", "1; 2\n3; 4\n"},
 		{"csv by semicolon", "a.csv", "a;b\n1,5;2\n", "a: 1,5; b: 2\n"},
 		{"tsv", "a.tsv", "a\tb\nx y\tz\n", "a: x y; b: z\n"},
 		{"csv open quote", "a.csv", "a,b\n1,2\n\"x,y\nz,w\n", "a: 1; b: 2\na: \"x; b: y\na: z; b: w\n"},
-		{"jsonl", "a.jsonl", `{"id":1,"tags":["x","y"],"deep":{"n":null,"b":true}}` + "\n" + `{"id":2}`,
-			"id: 1; tags: x; tags: y; deep.b: true\nid: 2\n"},
-		{"jsonl text", "a.jsonl", `{"title":"T","text":"One.\n\nTwo.","id":7}` + "\n",
-			"# T\nOne.\nTwo.\n"},
+		{
+			"jsonl", "a.jsonl", `{"id":1,"tags":["x","y"],"deep":{"n":null,"b":true}}` + "\n" + `{"id":2}`,
+			"id: 1; tags: x; tags: y; deep.b: true\nid: 2\n",
+		},
+		{
+			"jsonl text", "a.jsonl", `{"title":"T","text":"One.\n\nTwo.","id":7}` + "\n",
+			"# T\nOne.\nTwo.\n",
+		},
 		{"json", "a.json", "[\n {\"a\": 1},\n {\"a\": 2}\n]", "a: 1\na: 2\n"},
 	}
 	for _, c := range cases {

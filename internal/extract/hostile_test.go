@@ -34,8 +34,10 @@ func hostileCases(t *testing.T) []hostileCase {
 		{"docx bomb", "a", word(t, bomb), "expands to more than 128 MiB"},
 		{"docx deep", "a", word(t, deep), "XML nested deeper than 512 elements"},
 		{"docx entities", "a", word(t, laughs), ""},
-		{"docx long tag", "a", word(t, "<a "+strings.Repeat("b='' ", 2<<20)+">"),
-			"XML with a tag or text longer than 4 MiB"},
+		{
+			"docx long tag", "a", word(t, "<a "+strings.Repeat("b='' ", 2<<20)+">"),
+			"XML with a tag or text longer than 4 MiB",
+		},
 		{"docx not xml", "a", word(t, "<<<&&&"), "damaged docx"},
 		{"docx empty", "a", word(t, ""), "no text in this docx file"},
 		{"docx points outside", "a", pack(t, "_rels/.rels", strings.Replace(relations, "word/",
@@ -50,8 +52,10 @@ func hostileCases(t *testing.T) []hostileCase {
 		{"zip of very many", "a", append(pack(t, "a", "b"),
 			bytes.Repeat([]byte("PK\x01\x02"), 20_001)...), "holds more than 20000 files"},
 		{"html deep", "a.html", []byte(strings.Repeat("<div><table><tr><td>", 100_000) + "core"), ""},
-		{"html unclosed tag", "a.html", []byte("<html>word<p " + strings.Repeat("x ", 9<<20)),
-			"a tag or text longer than 16 MiB"},
+		{
+			"html unclosed tag", "a.html", []byte("<html>word<p " + strings.Repeat("x ", 9<<20)),
+			"a tag or text longer than 16 MiB",
+		},
 		{"html many attributes", "a.html", []byte("<html><p " + strings.Repeat("x ", 4<<20) + ">word"), ""},
 		{"html entities", "a.html", []byte("<html>" + strings.Repeat("&amp;lt;", 1<<20)), ""},
 		{"html many blocks", "a.html", []byte("<html>" + strings.Repeat("<p>a", 9<<20)), "more than "},
@@ -72,8 +76,10 @@ func hostileCases(t *testing.T) []hostileCase {
 		{"csv long names", "a.csv", []byte(strings.Repeat("n", 60) + "," + strings.Repeat("m", 60) + "\n" +
 			strings.Repeat("1,2\n", 4<<20)), "expands to more than 128 MiB"},
 		{"jsonl one line", "a.jsonl", []byte(`{"a":"` + strings.Repeat("word ", 10<<20) + `"}`), ""},
-		{"jsonl values", "a.jsonl", []byte(`{"a":[1` + strings.Repeat(",1", 1<<20) + `]}`),
-			"damaged JSON lines"},
+		{
+			"jsonl values", "a.jsonl", []byte(`{"a":[1` + strings.Repeat(",1", 1<<20) + `]}`),
+			"damaged JSON lines",
+		},
 		{"jsonl elements", "a.jsonl", []byte(`[1` + strings.Repeat(",1", 1<<20) + `]`), ""},
 		{"jsonl deep", "a.jsonl", []byte(strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)), ""},
 		{"jsonl deep enough", "a.jsonl", []byte(strings.Repeat("[", 5000) + "1" +
@@ -169,10 +175,16 @@ func TestLimits(t *testing.T) {
 		{"pages", "a", pdf, Limits{PagesMax: 1}, "more than 1 pages"},
 		{"text of pdf", "a", pdf, Limits{TextBytesMax: 97}, "expands to more than 97 bytes of text"},
 		{"text", "a.txt", []byte("hello"), Limits{TextBytesMax: 3}, "expands to more than 3 bytes of text"},
-		{"depth", "a", word(t, "<a><b><t>x</t></b></a>"), Limits{DepthMax: 2},
-			"XML nested deeper than 2 elements"},
-		{"unpacked", "a", testFile(t, "book.epub"), Limits{ExpandedBytesMax: 1 << 10},
-			"expands to more than 1 KiB"},
+		{
+			"depth", "a", word(t, "<a><b><t>x</t></b></a>"),
+			Limits{DepthMax: 2},
+			"XML nested deeper than 2 elements",
+		},
+		{
+			"unpacked", "a", testFile(t, "book.epub"),
+			Limits{ExpandedBytesMax: 1 << 10},
+			"expands to more than 1 KiB",
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

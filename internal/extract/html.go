@@ -114,8 +114,10 @@ var gaps = map[atom.Atom]int{
 }
 
 // impliedEnd names elements that end where the next block begins, even without an end tag.
-var impliedEnd = map[string]bool{"p": true, "li": true, "dt": true, "dd": true, "tr": true,
-	"td": true, "th": true, "option": true}
+var impliedEnd = map[string]bool{
+	"p": true, "li": true, "dt": true, "dd": true, "tr": true,
+	"td": true, "th": true, "option": true,
+}
 
 func (r *htmlReader) text(s []byte) {
 	switch {
@@ -177,9 +179,11 @@ func (r *htmlReader) start(selfClosing bool) {
 	r.open(tag)
 }
 
-var voidElement = map[atom.Atom]bool{atom.Br: true, atom.Hr: true, atom.Img: true, atom.Input: true,
+var voidElement = map[atom.Atom]bool{
+	atom.Br: true, atom.Hr: true, atom.Img: true, atom.Input: true,
 	atom.Meta: true, atom.Link: true, atom.Wbr: true, atom.Col: true, atom.Area: true,
-	atom.Base: true, atom.Embed: true, atom.Source: true, atom.Track: true, atom.Param: true}
+	atom.Base: true, atom.Embed: true, atom.Source: true, atom.Track: true, atom.Param: true,
+}
 
 // isHidden reads the attributes of the tag for what takes it out of sight.
 func (r *htmlReader) isHidden() bool {
@@ -257,8 +261,10 @@ func (r *htmlReader) boundary(tag atom.Atom) {
 
 // inlineElement names the inline elements that may stand in XML of another kind (DocBook, TEI,
 // RSS).
-var inlineElement = map[atom.Atom]bool{atom.A: true, atom.B: true, atom.I: true, atom.Em: true,
-	atom.Strong: true, atom.Code: true, atom.Span: true, atom.Sup: true, atom.Sub: true, atom.U: true}
+var inlineElement = map[atom.Atom]bool{
+	atom.A: true, atom.B: true, atom.I: true, atom.Em: true,
+	atom.Strong: true, atom.Code: true, atom.Span: true, atom.Sup: true, atom.Sub: true, atom.U: true,
+}
 
 func (r *htmlReader) end() {
 	name, _ := r.tokens.TagName()

@@ -183,7 +183,8 @@ var nonTitles = map[string]bool{"untitled": true, "(anonymous)": true, "unspecif
 
 func (p *pdfReader) title() string {
 	meta, err := p.instance.FPDF_GetMetaText(&requests.FPDF_GetMetaText{
-		Document: p.document, Tag: "Title"})
+		Document: p.document, Tag: "Title",
+	})
 	if err != nil || nonTitles[strings.ToLower(strings.TrimSpace(meta.Value))] {
 		return ""
 	}
@@ -216,7 +217,8 @@ func (p *pdfReader) page(i int) error {
 	}
 	defer p.instance.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: page.Page})
 	text, err := p.instance.FPDFText_LoadPage(&requests.FPDFText_LoadPage{
-		Page: requests.Page{ByReference: &page.Page}})
+		Page: requests.Page{ByReference: &page.Page},
+	})
 	if err != nil {
 		return err
 	}
@@ -232,7 +234,8 @@ func (p *pdfReader) page(i int) error {
 	}
 	label := strconv.Itoa(i + 1)
 	got, err := p.instance.FPDF_GetPageLabel(&requests.FPDF_GetPageLabel{
-		Document: p.document, Page: i})
+		Document: p.document, Page: i,
+	})
 	if err == nil && collapse(got.Label) != "" {
 		label = collapse(got.Label)
 	}
@@ -249,7 +252,8 @@ func (p *pdfReader) lines(page references.FPDF_TEXTPAGE, count int) ([]pdfLine, 
 		return nil, refuseTooLong(p.limits.TextBytesMax)
 	}
 	got, err := p.instance.FPDFText_GetText(&requests.FPDFText_GetText{
-		TextPage: page, StartIndex: 0, Count: count})
+		TextPage: page, StartIndex: 0, Count: count,
+	})
 	if err != nil {
 		return nil, err
 	}

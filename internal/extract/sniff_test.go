@@ -75,8 +75,10 @@ func TestSniff(t *testing.T) {
 		{"zip", "a.docx", pack(t, "a.txt", "x"), reasonArchive},
 		{"xlsx", "a.docx", pack(t, "xl/workbook.xml", "x"), "spreadsheet (save it as .csv)"},
 		{"pptx", "a", pack(t, "ppt/presentation.xml", "x"), "presentation (save it as .pdf)"},
-		{"old word", "a.doc", []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\x00\x00"),
-			"old or encrypted Office file (save it as .docx)"},
+		{
+			"old word", "a.doc", []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\x00\x00"),
+			"old or encrypted Office file (save it as .docx)",
+		},
 		{"gzip", "a.txt", []byte("\x1F\x8B\x08\x00\x00"), "compressed with gzip, not a document"},
 		{"elf", "a", []byte("\x7FELF\x02\x01\x01\x00"), reasonBinary},
 		{"zeros", "a.txt", []byte("text with\x00 a zero"), reasonBinary},
@@ -141,11 +143,15 @@ func TestEncodings(t *testing.T) {
 		{"windows-1252", "a.txt", encodeAs(t, "windows-1252", text), text},
 		{"latin-1", "a.txt", "caf\xE9 na\xEFve", "café naïve"},
 		{"damaged utf-8", "a.txt", strings.Repeat("é", 23) + "\xFF", strings.Repeat("é", 23) + "\uFFFD"},
-		{"shift-jis", "a.html", encodeAs(t, "shift_jis", "<html><meta charset='shift_jis'><p>東京は晴れ"),
-			"東京は晴れ"},
+		{
+			"shift-jis", "a.html", encodeAs(t, "shift_jis", "<html><meta charset='shift_jis'><p>東京は晴れ"),
+			"東京は晴れ",
+		},
 		{"gbk", "a.html", encodeAs(t, "gbk", "<html><meta charset=gbk><p>北京今天下雨"), "北京今天下雨"},
-		{"koi8-r", "a.html", encodeAs(t, "koi8-r", "<?xml version='1.0' encoding='koi8-r'?><html><p>Привет"),
-			"Привет"},
+		{
+			"koi8-r", "a.html", encodeAs(t, "koi8-r", "<?xml version='1.0' encoding='koi8-r'?><html><p>Привет"),
+			"Привет",
+		},
 		{"wrong declaration", "a.html", "<html><meta charset=gbk><p>" + text, text},
 		{"utf-16 html", "a.html", encode("<html><p>"+text, false, true), text},
 	}

@@ -50,8 +50,10 @@ func openArchive(ctx context.Context, data []byte, limits Limits) (*archive, err
 	if err != nil {
 		return nil, refuse("damaged or truncated zip file")
 	}
-	a := &archive{ctx: ctx, files: make(map[string]*zip.File, len(r.File)), limits: limits,
-		budget: limits.ExpandedBytesMax}
+	a := &archive{
+		ctx: ctx, files: make(map[string]*zip.File, len(r.File)), limits: limits,
+		budget: limits.ExpandedBytesMax,
+	}
 	for _, file := range r.File {
 		if name := path.Clean(strings.ReplaceAll(file.Name, `\`, "/")); a.files[name] == nil {
 			a.files[name] = file

@@ -78,7 +78,8 @@ func variants(t testing.TB) (names []string, list []Tokenizer) {
 		{"cased", WordPieceOptions{KeepCase: true}},
 		{"uncased with accents", WordPieceOptions{StripAccents: &no}},
 		{"cased, uncleaned", WordPieceOptions{
-			KeepCase: true, StripAccents: &yes, KeepControls: true, JoinCJK: true}},
+			KeepCase: true, StripAccents: &yes, KeepControls: true, JoinCJK: true,
+		}},
 	} {
 		names, list = append(names, v.name), append(list, uncased(t, v.opts))
 	}

@@ -126,10 +126,14 @@ func TestBPEErrors(t *testing.T) {
 		{"shared id", `{"a":7,"b":7}`, "", `tokens "a" and "b" share the id 7`},
 		{"missing byte", `{"a":0}`, "", `no token "Ā" for byte 0x00`},
 		{"no specials", "{" + bytes + "}", "", `no token "<s>"`},
-		{"merge of three", "{" + bytes + "}", "#version: 0.2\na b c",
-			`line 2: "a b c" is not two tokens`},
-		{"merge outside", "{" + bytes + "}", "a b",
-			`merge 0, "a" and "b": the vocabulary has no token "ab"`},
+		{
+			"merge of three", "{" + bytes + "}", "#version: 0.2\na b c",
+			`line 2: "a b c" is not two tokens`,
+		},
+		{
+			"merge outside", "{" + bytes + "}", "a b",
+			`merge 0, "a" and "b": the vocabulary has no token "ab"`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := LoadBPE(strings.NewReader(c.vocabulary), strings.NewReader(c.merges),
@@ -149,18 +153,26 @@ func TestJSONErrors(t *testing.T) {
 		{"no model", `{}`, `model type "" is not supported`},
 		{"unigram", `{"model":{"type":"Unigram","vocab":[["a",0.5]]}}`, `model type "Unigram" is not`},
 		{"list for a map", `{"model":{"type":"BPE","vocab":[1]}}`, "model.vocab is not a map"},
-		{"other normaliser", `{"normalizer":{"type":"NFC"},` + piece,
-			`normalizer "NFC" is not supported`},
-		{"other words", `{"pre_tokenizer":{"type":"Whitespace"},` + piece,
-			`pre_tokenizer "Whitespace" is not supported`},
+		{
+			"other normaliser", `{"normalizer":{"type":"NFC"},` + piece,
+			`normalizer "NFC" is not supported`,
+		},
+		{
+			"other words", `{"pre_tokenizer":{"type":"Whitespace"},` + piece,
+			`pre_tokenizer "Whitespace" is not supported`,
+		},
 		{"no words", `{` + piece, `pre_tokenizer "none" is not`},
 		{"dropout", `{"pre_tokenizer":{"type":"ByteLevel"},
 			"model":{"type":"BPE","dropout":0.1,"vocab":{}}}`, "dropout 0.1"},
-		{"added twice", `{"added_tokens":[{"id":1,"content":"x"}],` + words + piece,
-			`added token "x" has id 1, which is "[CLS]"`},
-		{"template without B", `{"post_processor":{"type":"TemplateProcessing",
+		{
+			"added twice", `{"added_tokens":[{"id":1,"content":"x"}],` + words + piece,
+			`added token "x" has id 1, which is "[CLS]"`,
+		},
+		{
+			"template without B", `{"post_processor":{"type":"TemplateProcessing",
 			"single":[{"Sequence":{"id":"A"}}],"pair":[{"Sequence":{"id":"A"}}]},` + words + piece,
-			"post_processor.pair: 1 sequences, want 2"},
+			"post_processor.pair: 1 sequences, want 2",
+		},
 		{"merge of one", `{"model":{"type":"BPE","merges":["ab"]}}`, `merge "ab" is not two tokens`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -179,10 +191,14 @@ func TestLoadFolders(t *testing.T) {
 		want   int32
 	}{
 		{"uncased by default", fstest.MapFS{"vocab.txt": vocab}, 3},
-		{"cased by configuration", fstest.MapFS{"vocab.txt": vocab,
-			"tokenizer_config.json": config(`{"do_lower_case": false}`)}, 5},
-		{"accents kept", fstest.MapFS{"vocab.txt": vocab,
-			"tokenizer_config.json": config(`{"strip_accents": false}`)}, 4},
+		{"cased by configuration", fstest.MapFS{
+			"vocab.txt":             vocab,
+			"tokenizer_config.json": config(`{"do_lower_case": false}`),
+		}, 5},
+		{"accents kept", fstest.MapFS{
+			"vocab.txt":             vocab,
+			"tokenizer_config.json": config(`{"strip_accents": false}`),
+		}, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := loadFolder(t, c.folder).Tokens("Café")

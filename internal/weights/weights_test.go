@@ -50,31 +50,53 @@ func TestHeaderLies(t *testing.T) {
 		{"no dtype", raw(`{"a":{"shape":[],"data_offsets":[0,4]}}`, 4), "it has no dtype"},
 		{"no shape", raw(`{"a":{"dtype":"F32","data_offsets":[0,4]}}`, 4), "it has no shape"},
 		{"no offsets", raw(`{"a":{"dtype":"F32","shape":[]}}`, 4), "data_offsets are []"},
-		{"three offsets", raw(`{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4,8]}}`, 4),
-			"data_offsets are [0 4 8]"},
-		{"unknown dtype", raw(`{"a":{"dtype":"F31","shape":[],"data_offsets":[0,4]}}`, 4),
-			`tensor "a": dtype "F31" is not known`},
-		{"negative shape", raw(`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`, 4),
-			"number -1"},
-		{"fraction in shape", raw(`{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}`, 4),
-			"number 1.5"},
-		{"shape overflows", raw(
-			`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, 0),
-			`tensor "a": the product of its shape [4294967296 4294967296] overflows`},
-		{"one dimension overflows", raw(
-			`{"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,0]}}`, 0),
-			"overflows"},
-		{"offsets backwards", raw(`{"a":{"dtype":"F32","shape":[0],"data_offsets":[4,0]}}`, 4),
-			"data_offsets are [4 0]"},
-		{"size mismatch", raw(`{"a":{"dtype":"F16","shape":[2,3],"data_offsets":[0,24]}}`, 24),
-			`tensor "a": F16 [2 3] takes 12 bytes, data_offsets [0 24] hold 24`},
+		{
+			"three offsets", raw(`{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4,8]}}`, 4),
+			"data_offsets are [0 4 8]",
+		},
+		{
+			"unknown dtype", raw(`{"a":{"dtype":"F31","shape":[],"data_offsets":[0,4]}}`, 4),
+			`tensor "a": dtype "F31" is not known`,
+		},
+		{
+			"negative shape", raw(`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`, 4),
+			"number -1",
+		},
+		{
+			"fraction in shape", raw(`{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}`, 4),
+			"number 1.5",
+		},
+		{
+			"shape overflows", raw(
+				`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, 0),
+			`tensor "a": the product of its shape [4294967296 4294967296] overflows`,
+		},
+		{
+			"one dimension overflows", raw(
+				`{"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,0]}}`, 0),
+			"overflows",
+		},
+		{
+			"offsets backwards", raw(`{"a":{"dtype":"F32","shape":[0],"data_offsets":[4,0]}}`, 4),
+			"data_offsets are [4 0]",
+		},
+		{
+			"size mismatch", raw(`{"a":{"dtype":"F16","shape":[2,3],"data_offsets":[0,24]}}`, 24),
+			`tensor "a": F16 [2 3] takes 12 bytes, data_offsets [0 24] hold 24`,
+		},
 		{"beyond the data", raw(`{`+a+`}`, 23), "[0 24] lie beyond the 23 bytes"},
-		{"hole", raw(`{`+a+`,"b":{"dtype":"U8","shape":[1],"data_offsets":[25,26]}}`, 26),
-			`tensor "b": data_offsets [25 26] leave a hole after 24`},
-		{"hole in front", raw(`{"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 2),
-			"leave a hole after 0"},
-		{"overlap", raw(`{`+a+`,"b":{"dtype":"U8","shape":[1],"data_offsets":[23,24]}}`, 24),
-			`tensor "b": data_offsets [23 24] overlap a tensor that ends at 24`},
+		{
+			"hole", raw(`{`+a+`,"b":{"dtype":"U8","shape":[1],"data_offsets":[25,26]}}`, 26),
+			`tensor "b": data_offsets [25 26] leave a hole after 24`,
+		},
+		{
+			"hole in front", raw(`{"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 2),
+			"leave a hole after 0",
+		},
+		{
+			"overlap", raw(`{`+a+`,"b":{"dtype":"U8","shape":[1],"data_offsets":[23,24]}}`, 24),
+			`tensor "b": data_offsets [23 24] overlap a tensor that ends at 24`,
+		},
 		{"trailing bytes", raw(`{`+a+`}`, 31), "7 bytes after the last tensor"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -105,46 +105,82 @@ func TestLoadErrors(t *testing.T) {
 		{"reader.json is damaged", "joint", func(_ *testing.T, f fstest.MapFS) {
 			f["reader.json"] = &fstest.MapFile{Data: []byte("{")}
 		}, []string{"reader.json", "not JSON"}},
-		{"unknown architecture", "bert",
+		{
+			"unknown architecture", "bert",
 			spoil(map[string]any{"model_type": "gpt2", "architectures": []string{"GPT2Model"}}),
-			[]string{"config.json", `"gpt2"`, `"GPT2Model"`, "not supported"}},
-		{"no architecture", "bert", spoil(map[string]any{"model_type": nil, "architectures": nil}),
-			[]string{`model_type ""`, "not supported"}},
+			[]string{"config.json", `"gpt2"`, `"GPT2Model"`, "not supported"},
+		},
+		{
+			"no architecture", "bert", spoil(map[string]any{"model_type": nil, "architectures": nil}),
+			[]string{`model_type ""`, "not supported"},
+		},
 		{"relative positions", "bert", spoil(map[string]any{
-			"position_embedding_type": "relative_key"}), []string{`"relative_key"`}},
+			"position_embedding_type": "relative_key",
+		}), []string{`"relative_key"`}},
 		{"a decoder", "bert", spoil(map[string]any{"is_decoder": true}), []string{"is_decoder"}},
-		{"unknown activation", "bert", spoil(map[string]any{"hidden_act": "swish"}),
-			[]string{`activation "swish"`}},
-		{"odd heads", "bert", spoil(map[string]any{"num_attention_heads": 5}),
-			[]string{"width 24", "5 heads"}},
-		{"no heads", "bert", spoil(map[string]any{"num_attention_heads": 0}),
-			[]string{"number of heads is 0"}},
-		{"negative layers", "bert", spoil(map[string]any{"num_hidden_layers": -1}),
-			[]string{"number of layers is -1"}},
-		{"a vast width", "bert", spoil(map[string]any{"hidden_size": 1 << 40}),
-			[]string{"the width is 1099511627776"}},
+		{
+			"unknown activation", "bert", spoil(map[string]any{"hidden_act": "swish"}),
+			[]string{`activation "swish"`},
+		},
+		{
+			"odd heads", "bert", spoil(map[string]any{"num_attention_heads": 5}),
+			[]string{"width 24", "5 heads"},
+		},
+		{
+			"no heads", "bert", spoil(map[string]any{"num_attention_heads": 0}),
+			[]string{"number of heads is 0"},
+		},
+		{
+			"negative layers", "bert", spoil(map[string]any{"num_hidden_layers": -1}),
+			[]string{"number of layers is -1"},
+		},
+		{
+			"a vast width", "bert", spoil(map[string]any{"hidden_size": 1 << 40}),
+			[]string{"the width is 1099511627776"},
+		},
 		{"a fraction", "bert", spoil(map[string]any{"hidden_size": 1.5}), []string{"hidden_size"}},
-		{"no room for positions", "roberta-qa", spoil(map[string]any{"pad_token_id": 36}),
-			[]string{"37 positions", "first 37"}},
-		{"another width", "bert", spoil(map[string]any{"hidden_size": 27}),
-			[]string{"model.safetensors", `"embeddings.word_embeddings.weight"`, "[53 24]", "[53 27]"}},
-		{"another feed-forward width", "bert-qa", spoil(map[string]any{"intermediate_size": 38}),
-			[]string{`"bert.encoder.layer.0.intermediate.dense.weight"`, "[37 24]", "[38 24]"}},
-		{"one layer too many", "distilbert", spoil(map[string]any{"n_layers": 3}),
-			[]string{`"transformer.layer.2.attention.q_lin.weight" is missing`}},
-		{"fewer positions", "roberta", spoil(map[string]any{"max_position_embeddings": 31}),
-			[]string{`position_embeddings.weight" is [37 26]`, "[31 26]"}},
-		{"a small vocabulary", "bert", spoil(map[string]any{"vocab_size": 44}),
-			[]string{"the tokenizer has 45 tokens", "promises 44"}},
-		{"a bias is missing", "bert-qa", drop("bert.encoder.layer.1.output.dense.bias"),
-			[]string{`"bert.encoder.layer.1.output.dense.bias" is missing`}},
-		{"a norm is missing", "bert-qa", drop("bert.embeddings.LayerNorm.weight"),
-			[]string{`"bert.embeddings.LayerNorm.weight" is missing`}},
-		{"no QA head", "bert", spoil(map[string]any{
-			"architectures": []string{"BertForQuestionAnswering"}}),
-			[]string{`tensor "qa_outputs.weight" is missing`}},
-		{"no scale", "joint", drop("bert.embeddings.word_embeddings.weight.scale"),
-			[]string{`"bert.embeddings.word_embeddings.weight.scale" is missing`}},
+		{
+			"no room for positions", "roberta-qa", spoil(map[string]any{"pad_token_id": 36}),
+			[]string{"37 positions", "first 37"},
+		},
+		{
+			"another width", "bert", spoil(map[string]any{"hidden_size": 27}),
+			[]string{"model.safetensors", `"embeddings.word_embeddings.weight"`, "[53 24]", "[53 27]"},
+		},
+		{
+			"another feed-forward width", "bert-qa", spoil(map[string]any{"intermediate_size": 38}),
+			[]string{`"bert.encoder.layer.0.intermediate.dense.weight"`, "[37 24]", "[38 24]"},
+		},
+		{
+			"one layer too many", "distilbert", spoil(map[string]any{"n_layers": 3}),
+			[]string{`"transformer.layer.2.attention.q_lin.weight" is missing`},
+		},
+		{
+			"fewer positions", "roberta", spoil(map[string]any{"max_position_embeddings": 31}),
+			[]string{`position_embeddings.weight" is [37 26]`, "[31 26]"},
+		},
+		{
+			"a small vocabulary", "bert", spoil(map[string]any{"vocab_size": 44}),
+			[]string{"the tokenizer has 45 tokens", "promises 44"},
+		},
+		{
+			"a bias is missing", "bert-qa", drop("bert.encoder.layer.1.output.dense.bias"),
+			[]string{`"bert.encoder.layer.1.output.dense.bias" is missing`},
+		},
+		{
+			"a norm is missing", "bert-qa", drop("bert.embeddings.LayerNorm.weight"),
+			[]string{`"bert.embeddings.LayerNorm.weight" is missing`},
+		},
+		{
+			"no QA head", "bert", spoil(map[string]any{
+				"architectures": []string{"BertForQuestionAnswering"},
+			}),
+			[]string{`tensor "qa_outputs.weight" is missing`},
+		},
+		{
+			"no scale", "joint", drop("bert.embeddings.word_embeddings.weight.scale"),
+			[]string{`"bert.embeddings.word_embeddings.weight.scale" is missing`},
+		},
 		{"no pair head", "joint", drop("pair.bias"), []string{`tensor "pair.bias" is missing`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -217,10 +253,16 @@ func TestEncodeErrors(t *testing.T) {
 		inputs  []Pair
 		message string
 	}{
-		{"too long", bert, []Pair{pair(41, 4, 0), pair(42, 4, 0)},
-			"input 1 has 42 tokens, the model takes 41"},
-		{"too long for RoBERTa", roberta, []Pair{pair(36, 4, 0)},
-			"input 0 has 36 tokens, the model takes 35"},
+		{
+			"too long", bert,
+			[]Pair{pair(41, 4, 0), pair(42, 4, 0)},
+			"input 1 has 42 tokens, the model takes 41",
+		},
+		{
+			"too long for RoBERTa", roberta,
+			[]Pair{pair(36, 4, 0)},
+			"input 0 has 36 tokens, the model takes 35",
+		},
 		{"empty", bert, []Pair{{}}, "input 0 has no tokens"},
 		{"types missing", bert, []Pair{{Tokens: pair(3, 4, 0).Tokens}}, "3 tokens and 0 types"},
 		{"unknown id", bert, []Pair{pair(2, 53, 0)}, "token 0 has id 53, the model has 53"},

@@ -133,10 +133,14 @@ func (c *config) check() error {
 		name       string
 		value, min int
 	}{
-		{"vocabulary size", c.Vocabulary, 1}, {"width", c.Width, 1},
-		{"number of layers", c.Layers, 0}, {"number of heads", c.Heads, 1},
-		{"feed-forward width", c.Inner, 1}, {"number of positions", c.Positions, 1},
-		{"number of segments", c.Segments, 0}, {"padding id", c.Pad, 0},
+		{"vocabulary size", c.Vocabulary, 1},
+		{"width", c.Width, 1},
+		{"number of layers", c.Layers, 0},
+		{"number of heads", c.Heads, 1},
+		{"feed-forward width", c.Inner, 1},
+		{"number of positions", c.Positions, 1},
+		{"number of segments", c.Segments, 0},
+		{"padding id", c.Pad, 0},
 	} {
 		if s.value < s.min || s.value > sizeMax {
 			return fmt.Errorf("the %s is %d, allowed are %d to %d", s.name, s.value, s.min, sizeMax)
