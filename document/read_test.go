@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -83,9 +84,19 @@ func TestReadMissing(t *testing.T) {
 	}
 }
 
+// goDocuments returns the folder of documents that come with Go.
+func goDocuments(t *testing.T) string {
+	t.Helper()
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Skipf("the go command is absent: %v", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(root)), "doc")
+}
+
 // TestGoSpecification reads the documents that come with Go, as a first user would.
 func TestGoSpecification(t *testing.T) {
-	path := filepath.Join(runtime.GOROOT(), "doc", "go_spec.html")
+	path := filepath.Join(goDocuments(t), "go_spec.html")
 	d, err := Read(context.Background(), path, ReadOptions{})
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("the Go specification is absent: %v", err)
@@ -110,7 +121,7 @@ func TestGoSpecification(t *testing.T) {
 
 // TestGoDocuments checks the promises on every document below GOROOT/doc.
 func TestGoDocuments(t *testing.T) {
-	root := filepath.Join(runtime.GOROOT(), "doc")
+	root := goDocuments(t)
 	if _, err := os.Stat(root); err != nil {
 		t.Skipf("the documents of Go are absent: %v", err)
 	}
