@@ -110,9 +110,9 @@ func merge(places []Place, passages []Passage, calibration Calibration) []Answer
 	}
 	slices.SortStableFunc(answers, func(a, b Answer) int {
 		switch {
-		case a.Share > b.Share:
+		case a.Probability > b.Probability:
 			return -1
-		case a.Share < b.Share:
+		case a.Probability < b.Probability:
 			return 1
 		}
 		return 0

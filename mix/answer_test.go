@@ -37,8 +37,8 @@ func TestMergeJoinsEqualTexts(t *testing.T) {
 	}
 }
 
-// TestMergeRanksByShare: two weaker places of one text beat one stronger place of another.
-func TestMergeRanksByShare(t *testing.T) {
+// TestMergeRanksByProbability: two weaker places of one text beat one stronger place of another.
+func TestMergeRanksByProbability(t *testing.T) {
 	passages := []Passage{{Text: "red blue"}, {Text: "blue"}}
 	answers := merge([]Place{place(0, 0, 3, 1), place(0, 4, 8, 0.9), place(1, 0, 4, 0.9)}, passages, identity)
 	if answers[0].Text != "blue" {

@@ -47,7 +47,7 @@ def fit_fusion(rows):
         return loss
 
     optimiser.step(closure)
-    return dict(zip(FUSED, (round(float(w), 4) for w in weight)))
+    return dict(zip(FUSED, (round(w, 4) for w in weight.tolist())))
 
 
 def winners(rows, fusion):
@@ -70,7 +70,10 @@ def logit(p):
     return np.log(p / (1 - p))
 
 
-def fit_calibration(rows, won):
+def fit_calibration(rows, won, unanswerable_share):
+    """Logistic regression in which questions without an answer weigh unanswerable_share of the whole."""
+    can = torch.tensor([r["answerable"] for r in rows])
+    weigh = torch.where(can, (1 - unanswerable_share) / can.double().mean(), unanswerable_share / (~can).double().mean())
     x = torch.tensor([[1, logit(s), c["local"], c["relevance"], c["answerable"]] for s, c in won], dtype=torch.float64)
     y = torch.tensor([float(c["exact"] and r["answerable"]) for r, (_, c) in zip(rows, won)], dtype=torch.float64)
     weight = torch.zeros(5, dtype=torch.float64, requires_grad=True)
@@ -78,18 +81,18 @@ def fit_calibration(rows, won):
 
     def closure():
         optimiser.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(x @ weight, y) + 1e-3 * weight[1:].square().sum()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(x @ weight, y, weight=weigh) + 1e-3 * weight[1:].square().sum()
         loss.backward()
         return loss
 
     optimiser.step(closure)
     probability = torch.sigmoid(x @ weight).detach().numpy()
-    return dict(zip(("bias", "share", "local", "relevance", "answerable"), (round(float(w), 4) for w in weight))), probability, y.numpy()
+    return dict(zip(("bias", "share", "local", "relevance", "answerable"), (round(w, 4) for w in weight.tolist()))), probability, y.numpy(), weigh.numpy()
 
 
-def expected_calibration_error(probability, right, bins=10):
+def expected_calibration_error(probability, right, weigh, bins=10):
     at = np.minimum((probability * bins).astype(int), bins - 1)
-    return 100 * sum(abs(probability[at == b].mean() - right[at == b].mean()) * (at == b).mean() for b in range(bins) if (at == b).any())
+    return 100 * sum(abs(((probability - right) * weigh)[at == b].sum()) for b in range(bins)) / weigh.sum()
 
 
 def choose_threshold(rows, won, probability):
@@ -101,13 +104,14 @@ def choose_threshold(rows, won, probability):
         return 0.0
     best = max((np.where(probability >= t, gain, ~can).astype(float)[can].mean() +
                 np.where(probability >= t, gain, ~can).astype(float)[~can].mean(), -t) for t in np.arange(0, 0.6, 0.01))
-    return round(-best[1], 2)
+    return round(float(-best[1]), 2)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--features", required=True)
     p.add_argument("--out", required=True)
+    p.add_argument("--unanswerable-share", type=float, default=0.25, help="of the questions that a user is expected to ask")
     o = p.parse_args()
     with gzip.open(o.features, "rt", encoding="utf8") as f:
         rows = [json.loads(line) for line in f]
@@ -116,14 +120,14 @@ def main():
         mine = [r for r in rows if r["setting"] == name and r["candidates"]]
         fusion = fit_fusion(mine)
         won = winners(mine, fusion)
-        calibration, probability, right = fit_calibration(mine, won)
+        calibration, probability, right, weigh = fit_calibration(mine, won, o.unanswerable_share)
         threshold = choose_threshold(mine, won, probability)
         settings[name] = {"fusion": fusion, "calibration": calibration, "threshold": threshold}
         can = [(r, c) for r, (_, c) in zip(mine, won) if r["answerable"]]
         plain = [max(r["candidates"], key=lambda c: c["span"]) for r, _ in can]
         print(name, f"{len(mine)} questions, {len(can)} answerable: EM {100 * np.mean([c['exact'] for _, c in can]):.1f}, "
               f"F1 {100 * np.mean([c['f1'] for _, c in can]):.1f} (by the span alone {100 * np.mean([c['f1'] for c in plain]):.1f}); "
-              f"calibration error {expected_calibration_error(probability, right):.1f} points (on the data of the fit)", settings[name])
+              f"calibration error {expected_calibration_error(probability, right, weigh):.1f} points (on the data of the fit)", settings[name])
     with open(o.out, "w", encoding="utf8") as f:
         json.dump(settings, f, indent=1)
         f.write("\n")
