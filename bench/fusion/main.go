@@ -5,7 +5,8 @@
 //
 // Every question is read over the passages that BM25 finds in the corpora, once with its own
 // paragraph among them and once without; and with its own paragraph given; every third also with
-// another paragraph, which BM25 ranks high and which does not hold the answer. Questions of the
+// another paragraph, which BM25 ranks high and which does not hold the answer. The other two thirds
+// are also read over the first few passages alone, as in a small collection. Questions of the
 // file -changed (training/mix/heldout.py) are read with the paragraph that no longer answers them.
 package main
 
@@ -96,7 +97,7 @@ func run(model, data, out, changed string, limit, k int) (err error) {
 	defer func() { err = errors.Join(err, packed.Close(), file.Close()) }()
 	enc := json.NewEncoder(packed)
 	for i, q := range questions {
-		all, err := situations(q, texts, index, k, i%3 == 0)
+		all, err := situations(q, texts, index, k, i)
 		if err != nil {
 			return err
 		}
@@ -143,8 +144,8 @@ func (s *situation) write(enc *json.Encoder, reader *mix.Reader, q row) error {
 	return enc.Encode(f)
 }
 
-// situations lists what a question is read with.
-func situations(q row, texts []string, index *bm25.Index, k int, other bool) ([]situation, error) {
+// situations lists what question number n is read with.
+func situations(q row, texts []string, index *bm25.Index, k, n int) ([]situation, error) {
 	var with, without []mix.Passage
 	hits, err := index.Search(q.Question, k+20)
 	if err != nil {
@@ -164,8 +165,11 @@ func situations(q row, texts []string, index *bm25.Index, k int, other bool) ([]
 		{"open", false, without},
 		{"paragraph", true, []mix.Passage{{Text: q.Context}}},
 	}
-	if other && len(without) > 0 {
+	if n%3 == 0 && len(without) > 0 {
 		all = append(all, situation{"paragraph", false, []mix.Passage{{Text: without[0].Text}}})
+	}
+	if few := 1 + n%4; n%3 != 0 && few <= min(len(with), len(without)) {
+		all = append(all, situation{"open", true, with[:few]}, situation{"open", false, without[:few]})
 	}
 	return all, nil
 }
