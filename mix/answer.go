@@ -1,6 +1,7 @@
 package mix
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -53,15 +54,7 @@ func candidates(readings []Reading, passages []Passage, fusion Fusion, perPassag
 			places = append(places, Place{Passage: r.Passage, Bytes: s.Bytes, Score: fusion.Score(f), Features: f})
 		}
 	}
-	slices.SortStableFunc(places, func(a, b Place) int {
-		switch {
-		case a.Score > b.Score:
-			return -1
-		case a.Score < b.Score:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(places, func(a, b Place) int { return cmp.Compare(b.Score, a.Score) })
 	return places
 }
 
@@ -109,13 +102,7 @@ func merge(places []Place, passages []Passage, calibration Calibration) []Answer
 		}
 	}
 	slices.SortStableFunc(answers, func(a, b Answer) int {
-		switch {
-		case a.Probability > b.Probability:
-			return -1
-		case a.Probability < b.Probability:
-			return 1
-		}
-		return 0
+		return cmp.Compare(b.Probability, a.Probability)
 	})
 	return answers
 }
