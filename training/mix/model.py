@@ -32,15 +32,24 @@ class JointReader(nn.Module):
         return self.span(hidden), self.pair(hidden[:, 0])
 
 
+def load_reader(path):
+    """Weights of a trained reader: a run's checkpoint.pt, or the model.safetensors that export.py wrote of it."""
+    if not path.endswith(".safetensors"):
+        return torch.load(path, map_location="cpu")["model"]
+    stored = load_file(path)
+    return {k: v.float() * stored[f"{k}.scale"][:, None] if f"{k}.scale" in stored else v
+            for k, v in stored.items() if not k.endswith(".scale")}
+
+
 def from_encoder(folder, dropout=0.1, start=None, layers=None):
-    """A reader on a pretrained encoder (config.json, model.safetensors), or on a trained reader's checkpoint `start`.
+    """A reader on a pretrained encoder (config.json, model.safetensors), or on a trained reader `start` (see load_reader).
     `layers` keeps only those encoder layers, in that order."""
     with open(f"{folder}/config.json", encoding="utf8") as f:
         fields = json.load(f)
     # Attention dropout is left out for speed.
     fields |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": 0.0}
     if start:
-        weights = torch.load(start, map_location="cpu")["model"]
+        weights = load_reader(start)
     else:
         weights = {f"bert.{k.removeprefix('bert.')}": v for k, v in load_file(f"{folder}/model.safetensors").items()
                    if not k.removeprefix("bert.").startswith("pooler.")}

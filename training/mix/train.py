@@ -21,9 +21,9 @@ from model import from_encoder
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--encoder", required=True, help="folder with config.json, model.safetensors, vocab.txt")
-    p.add_argument("--start", help="checkpoint.pt of a trained reader to begin with, in place of the encoder's own weights")
+    p.add_argument("--start", help="checkpoint.pt or model.safetensors of a trained reader to begin with, in place of the encoder's own weights")
     p.add_argument("--layers", type=lambda v: [int(x) for x in v.split(",")], help="keep these encoder layers: 1,3,5")
-    p.add_argument("--teacher", help="checkpoint.pt of a trained reader whose logits are learned beside the labels")
+    p.add_argument("--teacher", help="checkpoint.pt or model.safetensors of a trained reader whose logits are learned beside the labels")
     p.add_argument("--data", required=True, help="folder with train_paragraph.jsonl.gz and train_sentence.jsonl.gz")
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
     p.add_argument("--out", required=True)
