@@ -46,12 +46,12 @@ func candidates(readings []Reading, passages []Passage, fusion Fusion, perPassag
 		if s := float64(passages[r.Passage].Score); s > 0 && top > 0 {
 			bm25 = math.Log(s / top)
 		}
-		for _, s := range r.bestSpans(i, perPassage, tokensMax) {
+		for _, s := range r.bestSpans(perPassage, tokensMax) {
 			f := Features{
-				Span: float64(s.Logit) - all, Local: float64(s.Logit) - own,
+				Span: float64(s.logit) - all, Local: float64(s.logit) - own,
 				Relevance: float64(r.Relevance), Answerable: float64(r.Answerable), BM25: bm25,
 			}
-			places = append(places, Place{Passage: r.Passage, Bytes: s.Bytes, Score: fusion.Score(f), Features: f})
+			places = append(places, Place{Passage: r.Passage, Bytes: s.bytes, Score: fusion.Score(f), Features: f})
 		}
 	}
 	slices.SortStableFunc(places, func(a, b Place) int { return cmp.Compare(b.Score, a.Score) })

@@ -117,9 +117,9 @@ func (r *Reader) readings(hidden *bert.Hidden, windows []window, pairs []bert.Pa
 		}
 		if logits.Relevance != nil {
 			reading.Relevance, reading.Answerable = logits.Relevance[i], logits.Answerability[i]
-		} else if best := reading.bestSpans(i, 1, answerTokensMax); len(best) > 0 {
+		} else if best := reading.bestSpans(1, answerTokensMax); len(best) > 0 {
 			// Models of SQuAD 2.0 put "no answer" on the first token.
-			reading.Answerable = best[0].Logit - logits.Start[base] - logits.End[base]
+			reading.Answerable = best[0].logit - logits.Start[base] - logits.End[base]
 		}
 		out[i] = reading
 	}

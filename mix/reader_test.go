@@ -55,9 +55,9 @@ func TestReadPointsIntoItsPassages(t *testing.T) {
 			}
 		}
 		covered[r.Passage] = max(covered[r.Passage], r.Tokens[len(r.Tokens)-1].End)
-		for _, s := range r.bestSpans(i, 5, answerTokensMax) {
-			if quoted := text[s.Bytes.Start:s.Bytes.End]; !utf8.ValidString(quoted) {
-				t.Errorf("reading %d: span %v cuts a character: %q", i, s.Bytes, quoted)
+		for _, s := range r.bestSpans(5, answerTokensMax) {
+			if quoted := text[s.bytes.Start:s.bytes.End]; !utf8.ValidString(quoted) {
+				t.Errorf("reading %d: span %v cuts a character: %q", i, s.bytes, quoted)
 			}
 		}
 	}

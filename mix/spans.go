@@ -16,16 +16,15 @@ type Reading struct {
 	Tokens     []document.ByteSpan // [tokens] their bytes in the passage's text
 }
 
-// Span is an answer candidate inside one reading.
-type Span struct {
-	Reading int               // index into the readings
-	Bytes   document.ByteSpan // in the passage's text
-	Logit   float32           // start logit + end logit
+// span is an answer candidate inside one reading.
+type span struct {
+	bytes document.ByteSpan // in the passage's text
+	logit float32           // start logit + end logit
 }
 
 // bestSpans returns the n spans of a reading with the highest start + end logit, best first,
 // none longer than tokensMax tokens.
-func (r *Reading) bestSpans(reading, n, tokensMax int) []Span {
+func (r *Reading) bestSpans(n, tokensMax int) []span {
 	type candidate struct {
 		start, end int
 		logit      float32
@@ -47,10 +46,10 @@ func (r *Reading) bestSpans(reading, n, tokensMax int) []Span {
 			best = best[:min(n, len(best))]
 		}
 	}
-	spans := make([]Span, len(best))
+	spans := make([]span, len(best))
 	for i, c := range best {
 		bytes := document.ByteSpan{Start: r.Tokens[c.start].Start, End: r.Tokens[c.end].End}
-		spans[i] = Span{Reading: reading, Bytes: bytes, Logit: c.logit}
+		spans[i] = span{bytes, c.logit}
 	}
 	return spans
 }

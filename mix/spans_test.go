@@ -35,16 +35,16 @@ func TestBestSpansMatchExhaustiveSearch(t *testing.T) {
 				}
 			}
 			slices.SortFunc(all, func(a, b float32) int { return int(math.Copysign(1, float64(b-a))) })
-			got := r.bestSpans(0, 7, limit)
+			got := r.bestSpans(7, limit)
 			if len(got) != min(7, len(all)) {
 				t.Fatalf("%d tokens, limit %d: %d spans, want %d", tokens, limit, len(got), min(7, len(all)))
 			}
 			for i, s := range got {
-				if s.Logit != all[i] {
-					t.Errorf("%d tokens, limit %d: span %d has logit %v, want %v", tokens, limit, i, s.Logit, all[i])
+				if s.logit != all[i] {
+					t.Errorf("%d tokens, limit %d: span %d has logit %v, want %v", tokens, limit, i, s.logit, all[i])
 				}
-				if width := (s.Bytes.End-1-s.Bytes.Start)/2 + 1; width < 1 || width > limit {
-					t.Errorf("span %v is %d tokens wide, limit %d", s.Bytes, width, limit)
+				if width := (s.bytes.End-1-s.bytes.Start)/2 + 1; width < 1 || width > limit {
+					t.Errorf("span %v is %d tokens wide, limit %d", s.bytes, width, limit)
 				}
 			}
 		}
