@@ -46,12 +46,12 @@ func (r *reader) table(name string, rows, columns int) *weights.Table {
 }
 
 // linear reads a weight [out, in] and a bias [out].
-func (r *reader) linear(name string, in, out int) *nn.Linear {
+func (r *reader) linear(name string, in, out int, precision nn.Precision) *nn.Linear {
 	weight, bias := r.tensor(name+".weight", out, in), r.tensor(name+".bias", out)
 	if r.err != nil {
 		return nil
 	}
-	return nn.NewLinear(weight, bias, in, out, r.precision)
+	return nn.NewLinear(weight, bias, in, out, precision)
 }
 
 // stacked reads three maps of one input, to be computed as one product.
@@ -81,13 +81,19 @@ func (r *reader) norm(name string, d int, epsilon float64) *nn.LayerNorm {
 func (r *reader) layer(c *config, i int) nn.EncoderLayer {
 	at := func(name string) string { return fmt.Sprintf(name, i) }
 	n := &c.family.layer
+	// What the last layer adds to the stream is the model's output: no later layer damps its error.
+	// float32 there takes bf16's error on all-MiniLM-L6-v2 from 5.2e-3 to 4.8e-3.
+	added := r.precision
+	if i == c.Layers-1 {
+		added = nn.FP32
+	}
 	return nn.EncoderLayer{
 		Heads:           c.Heads,
 		QKV:             r.stacked([3]string{at(n.query), at(n.key), at(n.value)}, c.Width),
-		Out:             r.linear(at(n.out), c.Width, c.Width),
+		Out:             r.linear(at(n.out), c.Width, c.Width, added),
 		AttentionNorm:   r.norm(at(n.attentionNorm), c.Width, c.Epsilon),
-		Up:              r.linear(at(n.up), c.Width, c.Inner),
-		Down:            r.linear(at(n.down), c.Inner, c.Width),
+		Up:              r.linear(at(n.up), c.Width, c.Inner, r.precision),
+		Down:            r.linear(at(n.down), c.Inner, c.Width, added),
 		FeedForwardNorm: r.norm(at(n.feedForwardNorm), c.Width, c.Epsilon),
 		Activation:      activations[c.Activation],
 	}
