@@ -36,7 +36,12 @@ func loadReader(o Options) (*mix.Reader, error) {
 }
 
 // ParagraphReader answers questions from paragraphs that are given with them, without an index.
-type ParagraphReader struct{ reader *mix.Reader }
+type ParagraphReader struct {
+	// Answered says that every paragraph is known to hold its question's answer, as in SQuAD 1.1:
+	// probabilities are then higher than where a paragraph may not answer.
+	Answered bool
+	reader   *mix.Reader
+}
 
 // OpenReader loads the model that the options name.
 func OpenReader(ctx context.Context, o Options) (*ParagraphReader, error) {
@@ -47,7 +52,7 @@ func OpenReader(ctx context.Context, o Options) (*ParagraphReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ParagraphReader{reader}, nil
+	return &ParagraphReader{reader: reader}, nil
 }
 
 // Read returns the best answer in the paragraph, even when it is unlikely, and the calibrated
@@ -55,7 +60,7 @@ func OpenReader(ctx context.Context, o Options) (*ParagraphReader, error) {
 func (r *ParagraphReader) Read(
 	ctx context.Context, question, paragraph string,
 ) (answer string, probability float64, err error) {
-	o := mix.Options{Answers: 1, Threshold: -1}
+	o := mix.Options{Answers: 1, Threshold: -1, Answered: r.Answered}
 	result, err := r.reader.AnswerFrom(ctx, question, paragraph, o)
 	if err != nil || len(result.Answers) == 0 {
 		return "", 0, err
@@ -63,5 +68,11 @@ func (r *ParagraphReader) Read(
 	return result.Answers[0].Text, result.Answers[0].Probability, nil
 }
 
-// Threshold is the probability below which the model abstains when a paragraph is given.
-func (r *ParagraphReader) Threshold() float64 { return r.reader.Settings.Paragraph.Threshold }
+// Threshold is the probability below which the model abstains when a paragraph is given; 0 where
+// the paragraph is known to hold the answer.
+func (r *ParagraphReader) Threshold() float64 {
+	if r.Answered {
+		return 0
+	}
+	return r.reader.Settings.Paragraph.Threshold
+}

@@ -27,6 +27,7 @@ type Options struct {
 	Answers    int     // answers returned; 0 means 3
 	Threshold  float64 // abstain below this probability; 0 means the model's own, below 0 never
 	PerPassage int     // spans considered in each passage; 0 means 8
+	Answered   bool    // [Reader.AnswerFrom]: the paragraph is known to hold the answer
 }
 
 func (o Options) withDefaults() Options {
@@ -95,7 +96,8 @@ func (p *Pipeline) Answer(ctx context.Context, question string, o Options) (*Res
 	return result, nil
 }
 
-// AnswerFrom reads one given paragraph, without retrieval.
+// AnswerFrom reads one given paragraph, without retrieval. Whether it is known to hold the answer
+// changes what a probability means: the same span is the likelier right where nothing else can be.
 func (r *Reader) AnswerFrom(ctx context.Context, question, paragraph string, o Options) (*Result, error) {
 	o = o.withDefaults()
 	begun := time.Now()
@@ -106,10 +108,14 @@ func (r *Reader) AnswerFrom(ctx context.Context, question, paragraph string, o O
 	}
 	read := time.Now()
 	result.Took.Read = read.Sub(begun)
-	r.Settings.Paragraph.judge(result, readings, o)
+	setting := r.Settings.Paragraph
+	if o.Answered {
+		setting = r.Settings.Answered
+	}
+	setting.judge(result, readings, o)
 	for i := range result.Answers {
 		a := &result.Answers[i]
-		a.Why = explain(*a, r.Settings.Paragraph, nil)
+		a.Why = explain(*a, setting, nil)
 	}
 	result.Took.Combine = time.Since(read)
 	return result, nil

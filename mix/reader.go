@@ -34,7 +34,8 @@ type Reader struct {
 // Settings holds what was fitted on held-out training questions, for each situation.
 type Settings struct {
 	Open      Setting `json:"open"`      // passages retrieved from a collection
-	Paragraph Setting `json:"paragraph"` // one paragraph given
+	Paragraph Setting `json:"paragraph"` // one paragraph given, which may or may not answer
+	Answered  Setting `json:"answered"`  // one paragraph given that is known to answer
 }
 
 // LoadReader reads a folder with config.json, model.safetensors, the tokenizer's files and, for
@@ -54,9 +55,13 @@ func LoadReader(folder fs.FS, precision nn.Precision) (*Reader, error) {
 		if err := json.Unmarshal(settings, &r.Settings); err != nil {
 			return nil, fmt.Errorf("read reader.json: %w", err)
 		}
+		if r.Settings.Answered == (Setting{}) { // fitted for the wider case only
+			r.Settings.Answered = r.Settings.Paragraph
+			r.Settings.Answered.Threshold = 0
+		}
 	case model.QA() != nil:
 		plain := Setting{Calibration: Calibration{Share: 1}}
-		r.Settings = Settings{Open: plain, Paragraph: plain}
+		r.Settings = Settings{Open: plain, Paragraph: plain, Answered: plain}
 	default:
 		return nil, errors.New("the model answers no questions: its config.json names neither " +
 			"a …ForQuestionAnswering architecture nor EvidentJointReader")

@@ -23,6 +23,7 @@ type evalOptions struct {
 	predictions string
 	plot        string
 	passages    int
+	mayAbstain  bool
 	failUnder   float64
 }
 
@@ -72,6 +73,8 @@ func (a *app) evalSquadCommand() *cobra.Command {
 	o.addEvalFlags(cmd)
 	cmd.Flags().StringVar(&o.predictions, "predictions", "",
 		`score this file, {"id": "answer"}, instead of the reader`)
+	cmd.Flags().BoolVar(&o.mayAbstain, "may-abstain", false,
+		"judge answers as if a paragraph might not hold one, also in a set where each does")
 	return cmd
 }
 
@@ -166,7 +169,8 @@ func (a *app) evalSquad(
 		return nil, err
 	}
 	// A set where every question has an answer asks for one always, as its official script does.
-	if o.Threshold == 0 && d.HasUnanswerable() {
+	reader.Answered = !o.mayAbstain && !d.HasUnanswerable()
+	if o.Threshold == 0 {
 		o.Threshold = reader.Threshold()
 	}
 	bar := a.out.progress("questions")

@@ -98,7 +98,7 @@ func write(dir string, vocabulary []string, tensors map[string]weights.Tensor) e
 	}
 	for name, value := range map[string]any{
 		"config.json": config,
-		"reader.json": map[string]any{"open": setting, "paragraph": setting},
+		"reader.json": map[string]any{"open": setting, "paragraph": setting, "answered": setting},
 	} {
 		data, err := json.Marshal(value)
 		if err != nil {
