@@ -3,51 +3,46 @@
 //
 //	go run ./bench/fusion -model models/mix-12x384 -data ../shared/data/qa -out features.jsonl.gz
 //
-// Every question is read over the passages that BM25 finds in the corpora, once with its own
-// paragraph among them and once without; and with its own paragraph given; every third also with
-// another paragraph, which BM25 ranks high and which does not hold the answer. The other two thirds
-// are also read over the first few passages alone, as in a small collection. Questions of the
-// file -changed (training/mix/heldout.py) are read with the paragraph that no longer answers them.
+// A question is read over the passages that BM25 finds in the corpora, once with its own paragraph
+// among them and once without; every third also with another paragraph, which BM25 ranks high and
+// which does not hold the answer; the other two thirds also over the first few passages alone, as in
+// a small collection. Further questions are read with their own paragraph given, and so are the
+// unanswerable questions that people wrote about the article which training leaves out for that.
+//
+// With -scorer, relevance and answerability come from a second reader: what two separate models
+// would do. The time that each took is printed.
 package main
 
 import (
-	"bufio"
 	"compress/gzip"
 	"context"
-	"crypto/sha1"
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"log"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"evident/bench/heldout"
 	"evident/bm25"
 	"evident/eval"
 	"evident/mix"
 	"evident/nn"
 )
 
-type row struct {
-	Title, Context, Question, Source string
-	Redistributable                  bool
-	Answers                          []struct{ Text string }
-}
-
-func (r row) golds() []string {
-	golds := make([]string, len(r.Answers))
-	for i, a := range r.Answers {
-		golds[i] = a.Text
-	}
-	return golds
-}
+// Kinds of what a question is read with.
+const (
+	kindAnswerable = "answerable" // its own paragraph is there
+	kindOther      = "other"      // passages that BM25 ranks high, without the answer
+	kindReal       = "real"       // the paragraph that a person wrote the unanswerable question for
+)
 
 type features struct {
+	ID         string      `json:"id"` // of the question
 	Setting    string      `json:"setting"`
-	Answerable bool        `json:"answerable"`
+	Kind       string      `json:"kind"`
 	Candidates []candidate `json:"candidates"`
 }
 
@@ -63,25 +58,27 @@ func main() {
 	model := flag.String("model", "", "reader folder")
 	data := flag.String("data", "", "folder with train_paragraph.jsonl.gz and the corpora")
 	out := flag.String("out", "features.jsonl.gz", "file to write")
-	changed := flag.String("changed", "", "changed, unanswerable questions, JSON Lines")
-	limit := flag.Int("limit", 600, "held-out questions")
+	scorer := flag.String("scorer", "", "second reader folder, for relevance and answerability")
+	limit := flag.Int("limit", 300, "held-out questions read over the corpora")
+	given := flag.Int("given", 1500, "held-out questions read with their own paragraph given")
 	passages := flag.Int("k", 20, "passages read")
 	flag.Parse()
-	if err := run(*model, *data, *out, *changed, *limit, *passages); err != nil {
+	if err := run(*model, *scorer, *data, *out, *limit, *given, *passages); err != nil {
 		log.Fatalf("fusion: %v", err)
 	}
 }
 
-func run(model, data, out, changed string, limit, k int) (err error) {
-	reader, err := mix.LoadReader(os.DirFS(model), nn.Auto)
-	if err != nil {
+func run(model, scorer, data, out string, limit, given, k int) (err error) {
+	var readers pair
+	if readers.extractor, err = mix.LoadReader(os.DirFS(model), nn.Auto); err != nil {
 		return err
 	}
-	questions, err := heldOut(filepath.Join(data, "train_paragraph.jsonl.gz"), limit)
-	if err != nil {
-		return err
+	if scorer != "" {
+		if readers.scorer, err = mix.LoadReader(os.DirFS(scorer), nn.Auto); err != nil {
+			return err
+		}
 	}
-	unanswerable, err := changedQuestions(changed, limit)
+	questions, unanswerable, err := heldout.Read(filepath.Join(data, "train_paragraph.jsonl.gz"))
 	if err != nil {
 		return err
 	}
@@ -96,47 +93,94 @@ func run(model, data, out, changed string, limit, k int) (err error) {
 	packed := gzip.NewWriter(file)
 	defer func() { err = errors.Join(err, packed.Close(), file.Close()) }()
 	enc := json.NewEncoder(packed)
-	for i, q := range questions {
+	for i, q := range questions[:min(limit, len(questions))] {
 		all, err := situations(q, texts, index, k, i)
 		if err != nil {
 			return err
 		}
 		for _, s := range all {
-			if err := s.write(enc, reader, q); err != nil {
+			if err := s.write(enc, &readers, q); err != nil {
 				return err
 			}
 		}
 		if (i+1)%50 == 0 {
-			log.Printf("%d of %d questions", i+1, len(questions))
+			log.Printf("%d of %d questions", i+1, min(limit, len(questions)))
 		}
 	}
-	for _, q := range unanswerable {
-		s := situation{"paragraph", false, []mix.Passage{{Text: q.Context}}}
-		if err := s.write(enc, reader, q); err != nil {
+	for _, q := range questions[:min(given, len(questions))] {
+		s := situation{"paragraph", kindAnswerable, []mix.Passage{{Text: q.Context}}}
+		if err := s.write(enc, &readers, q); err != nil {
 			return err
 		}
 	}
+	for _, q := range unanswerable {
+		s := situation{"paragraph", kindReal, []mix.Passage{{Text: q.Context}}}
+		if err := s.write(enc, &readers, q); err != nil {
+			return err
+		}
+	}
+	readers.report()
 	return nil
+}
+
+// pair reads with one joint model, or with an extractor and a scorer.
+type pair struct {
+	extractor, scorer *mix.Reader // scorer may be nil
+	extract, score    time.Duration
+}
+
+func (p *pair) candidates(question string, passages []mix.Passage) ([]mix.Place, error) {
+	begun := time.Now()
+	places, err := p.extractor.Candidates(context.Background(), question, passages)
+	p.extract += time.Since(begun)
+	if err != nil || p.scorer == nil {
+		return places, err
+	}
+	begun = time.Now()
+	scored, err := p.scorer.Candidates(context.Background(), question, passages)
+	p.score += time.Since(begun)
+	if err != nil {
+		return nil, err
+	}
+	of := map[int]mix.Features{} // a long passage has several windows; its most relevant one counts
+	for _, s := range scored {
+		if best, ok := of[s.Passage]; !ok || s.Features.Relevance > best.Relevance {
+			of[s.Passage] = s.Features
+		}
+	}
+	for i := range places {
+		f := of[places[i].Passage]
+		places[i].Features.Relevance, places[i].Features.Answerable = f.Relevance, f.Answerable
+	}
+	return places, nil
+}
+
+func (p *pair) report() {
+	if p.scorer == nil {
+		log.Printf("reading took %.1f s", p.extract.Seconds())
+		return
+	}
+	log.Printf("extractor took %.1f s, scorer %.1f s; one pass is %.2f of both",
+		p.extract.Seconds(), p.score.Seconds(), p.extract.Seconds()/(p.extract+p.score).Seconds())
 }
 
 // situation is what a question is read with.
 type situation struct {
-	setting    string
-	answerable bool
-	passages   []mix.Passage
+	setting, kind string
+	passages      []mix.Passage
 }
 
 // write reads the question and appends its features.
-func (s *situation) write(enc *json.Encoder, reader *mix.Reader, q row) error {
-	places, err := reader.Candidates(context.Background(), q.Question, s.passages)
+func (s *situation) write(enc *json.Encoder, readers *pair, q heldout.Row) error {
+	places, err := readers.candidates(q.Question, s.passages)
 	if err != nil {
 		return err
 	}
-	f := features{Setting: s.setting, Answerable: s.answerable}
+	f := features{ID: q.ID, Setting: s.setting, Kind: s.kind}
 	for _, p := range places {
 		text := s.passages[p.Passage].Text[p.Bytes.Start:p.Bytes.End]
-		c := candidate{Key: mix.Key(text), Features: p.Features, F1: eval.F1(text, q.golds())}
-		if eval.ExactMatch(text, q.golds()) {
+		c := candidate{Key: mix.Key(text), Features: p.Features, F1: eval.F1(text, q.Golds())}
+		if eval.ExactMatch(text, q.Golds()) {
 			c.Exact = 1
 		}
 		f.Candidates = append(f.Candidates, c)
@@ -145,7 +189,7 @@ func (s *situation) write(enc *json.Encoder, reader *mix.Reader, q row) error {
 }
 
 // situations lists what question number n is read with.
-func situations(q row, texts []string, index *bm25.Index, k, n int) ([]situation, error) {
+func situations(q heldout.Row, texts []string, index *bm25.Index, k, n int) ([]situation, error) {
 	var with, without []mix.Passage
 	hits, err := index.Search(q.Question, k+20)
 	if err != nil {
@@ -156,73 +200,18 @@ func situations(q row, texts []string, index *bm25.Index, k, n int) ([]situation
 		if len(with) < k {
 			with = append(with, p)
 		}
-		if len(without) < k && !holds(p.Text, q.golds()) && !strings.Contains(q.Context, p.Text) {
+		if len(without) < k && !heldout.Holds(p.Text, q.Golds()) && !strings.Contains(q.Context, p.Text) {
 			without = append(without, p)
 		}
 	}
-	all := []situation{
-		{"open", true, with},
-		{"open", false, without},
-		{"paragraph", true, []mix.Passage{{Text: q.Context}}},
-	}
+	all := []situation{{"open", kindAnswerable, with}, {"open", kindOther, without}}
 	if n%3 == 0 && len(without) > 0 {
-		all = append(all, situation{"paragraph", false, []mix.Passage{{Text: without[0].Text}}})
+		all = append(all, situation{"paragraph", kindOther, []mix.Passage{{Text: without[0].Text}}})
 	}
 	if few := 1 + n%4; n%3 != 0 && few <= min(len(with), len(without)) {
-		all = append(all, situation{"open", true, with[:few]}, situation{"open", false, without[:few]})
+		all = append(all, situation{"open", kindAnswerable, with[:few]}, situation{"open", kindOther, without[:few]})
 	}
 	return all, nil
-}
-
-func holds(text string, golds []string) bool {
-	text = " " + eval.Normalise(text) + " "
-	for _, g := range golds {
-		if strings.Contains(text, " "+eval.Normalise(g)+" ") {
-			return true
-		}
-	}
-	return false
-}
-
-// heldOut returns answerable SQuAD-like questions of the titles that training leaves out, the
-// rule of training/mix/data.py.
-func heldOut(path string, limit int) ([]row, error) {
-	squadLike := map[string]bool{
-		"squad11_train_prefix/train": true, "squad2/train_10articles": true, "squadshifts/new_wiki": true,
-	}
-	var rows []row
-	err := lines(path, func(line []byte) error {
-		var r row
-		if err := json.Unmarshal(line, &r); err != nil {
-			return err
-		}
-		if sum := sha1.Sum([]byte(r.Title)); sum[0]%12 == 0 && r.Redistributable && squadLike[r.Source] && len(r.Answers) > 0 {
-			rows = append(rows, r)
-		}
-		return nil
-	})
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-	return rows[:min(limit, len(rows))], err
-}
-
-// changedQuestions reads up to limit rows; no file gives none.
-func changedQuestions(path string, limit int) ([]row, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var rows []row
-	for line := range strings.Lines(string(data)) {
-		var r row
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		rows = append(rows, r)
-	}
-	return rows[:min(limit/2, len(rows))], nil
 }
 
 func corpus(data string) ([]string, *bm25.Index, error) {
@@ -243,24 +232,4 @@ func corpus(data string) ([]string, *bm25.Index, error) {
 	}
 	index, err := bm25.NewIndex([]bm25.Part{{Segment: segment}}, bm25.Params{})
 	return texts, index, err
-}
-
-func lines(path string, each func([]byte) error) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	unpacked, err := gzip.NewReader(file)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	scanner := bufio.NewScanner(unpacked)
-	scanner.Buffer(nil, 64<<20)
-	for scanner.Scan() {
-		if err := each(scanner.Bytes()); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	return scanner.Err()
 }

@@ -4,18 +4,29 @@
     python fuse.py --features features.jsonl.gz --out models/mix-12x384/reader.json
 
 A line of the features is one question in one situation:
-{"setting": "open"|"paragraph", "answerable": bool, "candidates": [{"key", "exact", "f1", "span", "local", "relevance", "answerable", "bm25"}, …]}
+{"id", "setting": "open"|"paragraph", "kind": KIND, "candidates": [{"key", "exact", "f1", "span", "local", "relevance", "answerable", "bm25"}, …]}
 with candidates in the order of the span feature; "key" is the normalised text. The weights maximise the likelihood of right
-candidates among all; the calibration is a logistic regression of "the answer is exactly right" on the winner. One fit per setting.
+candidates among all; the calibration is a logistic regression of "the answer is exactly right" on the winner. One fit for each of
+three situations, which differ in what may be asked (SHARES): passages of a collection, a paragraph that may not answer, a
+paragraph that is known to.
 """
 import argparse
 import gzip
 import json
+import zlib
 
 import numpy as np
 import torch
 
 FUSED = ("local", "relevance", "answerable", "bm25")
+# Parts of the whole that each kind of question weighs in the calibration: what a user is expected to ask. Where it is not known
+# whether a paragraph answers, the odds are even, and most of what it does not answer looks as if it did.
+SHARES = {
+    "open": {"answerable": 0.75, "other": 0.25},
+    "paragraph": {"answerable": 0.45, "real": 0.45, "other": 0.1},
+    "answered": {"answerable": 1.0},
+}
+FOLDS = 5
 
 
 def tensors(rows):
@@ -32,7 +43,7 @@ def tensors(rows):
 
 def fit_fusion(rows):
     """Weights of the other features beside a span weight of 1 (conditional logit over the candidates of a question)."""
-    x, exact, _, mask = tensors([r for r in rows if r["answerable"]])
+    x, exact, _, mask = tensors([r for r in rows if r["kind"] == "answerable"])
     some = exact.sum(1) > 0
     x, exact, mask = x[some], exact[some], mask[some]
     weight = torch.zeros(len(FUSED), requires_grad=True)
@@ -70,12 +81,11 @@ def logit(p):
     return np.log(p / (1 - p))
 
 
-def fit_calibration(rows, won, unanswerable_share):
-    """Logistic regression in which questions without an answer weigh unanswerable_share of the whole."""
-    can = torch.tensor([r["answerable"] for r in rows])
-    weigh = torch.where(can, (1 - unanswerable_share) / can.double().mean(), unanswerable_share / (~can).double().mean())
-    x = torch.tensor([[1, logit(s), c["local"], c["relevance"], c["answerable"]] for s, c in won], dtype=torch.float64)
-    y = torch.tensor([float(c["exact"] and r["answerable"]) for r, (_, c) in zip(rows, won)], dtype=torch.float64)
+def fit_calibration(rows, won, shares):
+    """Logistic regression in which each kind of question weighs its share of the whole."""
+    weigh = torch.tensor(weights(rows, shares))
+    x = regressors(won)
+    y = torch.tensor(right(rows, won))
     weight = torch.zeros(5, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight], max_iter=200)
 
@@ -86,48 +96,88 @@ def fit_calibration(rows, won, unanswerable_share):
         return loss
 
     optimiser.step(closure)
-    probability = torch.sigmoid(x @ weight).detach().numpy()
-    return dict(zip(("bias", "share", "local", "relevance", "answerable"), (round(w, 4) for w in weight.tolist()))), probability, y.numpy(), weigh.numpy()
+    return dict(zip(("bias", "share", "local", "relevance", "answerable"), (round(w, 4) for w in weight.tolist())))
 
 
-def expected_calibration_error(probability, right, weigh, bins=10):
+def regressors(won):
+    return torch.tensor([[1, logit(s), c["local"], c["relevance"], c["answerable"]] for s, c in won], dtype=torch.float64)
+
+
+def probabilities(calibration, won):
+    return torch.sigmoid(regressors(won) @ torch.tensor(list(calibration.values()), dtype=torch.float64)).numpy()
+
+
+def weights(rows, shares):
+    """Weight of each row, 1 on average, so that every kind has its share."""
+    count = {kind: sum(r["kind"] == kind for r in rows) for kind in shares}
+    return np.array([shares[r["kind"]] * len(rows) / count[r["kind"]] for r in rows])
+
+
+def right(rows, won):
+    return np.array([float(c["exact"] and r["kind"] == "answerable") for r, (_, c) in zip(rows, won)])
+
+
+def expected_calibration_error(probability, y, weigh, bins=10):
     at = np.minimum((probability * bins).astype(int), bins - 1)
-    return 100 * sum(abs(((probability - right) * weigh)[at == b].sum()) for b in range(bins)) / weigh.sum()
+    return 100 * sum(abs(((probability - y) * weigh)[at == b].sum()) for b in range(bins)) / weigh.sum()
 
 
-def choose_threshold(rows, won, probability):
+def choose_threshold(rows, won, probability, weigh):
     """The threshold with the best mean score, an unanswerable question counting as right when abstained and an answerable one
     by its F1 when answered; answerable and unanswerable questions weigh the same."""
-    can = np.array([r["answerable"] for r in rows])
-    gain = np.array([c["f1"] if r["answerable"] else 0.0 for r, (_, c) in zip(rows, won)])
+    can = np.array([r["kind"] == "answerable" for r in rows])
     if can.all():
         return 0.0
-    best = max((np.where(probability >= t, gain, ~can).astype(float)[can].mean() +
-                np.where(probability >= t, gain, ~can).astype(float)[~can].mean(), -t) for t in np.arange(0, 0.6, 0.01))
-    return round(float(-best[1]), 2)
+    gain = np.array([c["f1"] for _, c in won])
+
+    def score(t):
+        said = np.where(probability >= t, gain * can, ~can)
+        return np.average(said[can], weights=weigh[can]) + np.average(said[~can], weights=weigh[~can])
+
+    return round(float(max(np.arange(0, 0.6, 0.01), key=lambda t: (score(t), -t))), 2)
+
+
+def fit(rows, shares):
+    fusion = fit_fusion(rows)
+    won = winners(rows, fusion)
+    calibration = fit_calibration(rows, won, shares)
+    return {"fusion": fusion, "calibration": calibration,
+            "threshold": choose_threshold(rows, won, probabilities(calibration, won), weights(rows, shares))}
+
+
+def cross_validated(rows, shares):
+    """EM and F1 of answerable questions, F1 by the span alone, and calibration error, all on folds that the fit did not see."""
+    exact, overlap, plain, ps, ys = [], [], [], np.zeros(len(rows)), np.zeros(len(rows))
+    folds = np.array([zlib.crc32(r["id"].encode()) % FOLDS for r in rows])
+    for fold in range(FOLDS):
+        inside = np.flatnonzero(folds == fold)
+        test = [rows[i] for i in inside]
+        setting = fit([r for r, f in zip(rows, folds) if f != fold], shares)
+        won = winners(test, setting["fusion"])
+        ps[inside], ys[inside] = probabilities(setting["calibration"], won), right(test, won)
+        for r, (_, c) in zip(test, won):
+            if r["kind"] == "answerable":
+                exact.append(c["exact"])
+                overlap.append(c["f1"])
+                plain.append(max(r["candidates"], key=lambda c: c["span"])["f1"])
+    error = expected_calibration_error(ps, ys, weights(rows, shares))
+    return [100 * np.mean(v) for v in (exact, overlap, plain)] + [error]
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--features", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--unanswerable-share", type=float, default=0.25, help="of the questions that a user is expected to ask")
     o = p.parse_args()
     with gzip.open(o.features, "rt", encoding="utf8") as f:
         rows = [json.loads(line) for line in f]
     settings = {}
-    for name in ("open", "paragraph"):
-        mine = [r for r in rows if r["setting"] == name and r["candidates"]]
-        fusion = fit_fusion(mine)
-        won = winners(mine, fusion)
-        calibration, probability, right, weigh = fit_calibration(mine, won, o.unanswerable_share)
-        threshold = choose_threshold(mine, won, probability)
-        settings[name] = {"fusion": fusion, "calibration": calibration, "threshold": threshold}
-        can = [(r, c) for r, (_, c) in zip(mine, won) if r["answerable"]]
-        plain = [max(r["candidates"], key=lambda c: c["span"]) for r, _ in can]
-        print(name, f"{len(mine)} questions, {len(can)} answerable: EM {100 * np.mean([c['exact'] for _, c in can]):.1f}, "
-              f"F1 {100 * np.mean([c['f1'] for _, c in can]):.1f} (by the span alone {100 * np.mean([c['f1'] for c in plain]):.1f}); "
-              f"calibration error {expected_calibration_error(probability, right, weigh):.1f} points (on the data of the fit)", settings[name])
+    for name, shares in SHARES.items():
+        mine = [r for r in rows if r["setting"] == ("open" if name == "open" else "paragraph") and r["kind"] in shares and r["candidates"]]
+        settings[name] = fit(mine, shares)
+        em, f1, span_f1, error = cross_validated(mine, shares)
+        print(f"{name}: {len(mine)} readings; cross-validated on the answerable: EM {em:.1f}, F1 {f1:.1f} (by the span alone {span_f1:.1f}); "
+              f"calibration error {error:.1f} points", settings[name])
     with open(o.out, "w", encoding="utf8") as f:
         json.dump(settings, f, indent=1)
         f.write("\n")

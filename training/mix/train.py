@@ -28,9 +28,11 @@ def options():
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
     p.add_argument("--out", required=True)
     p.add_argument("--sentences", type=int, default=48000, help="sentence questions of the warm-up")
+    p.add_argument("--mixed", type=int, default=0, help="sentence questions mixed into the passage questions")
     p.add_argument("--questions", type=int, default=54000, help="passage questions after it")
     p.add_argument("--negatives", type=float, default=0.5, help="BM25 negatives per passage question")
     p.add_argument("--unanswerable", type=float, default=0.12, help="changed, unanswerable questions per passage question")
+    p.add_argument("--real", type=int, default=1, help="times that a SQuAD-like set's own unanswerable question counts in an epoch")
     p.add_argument("--others", type=float, default=0.35, help="share of passage questions that are not SQuAD-like")
     p.add_argument("--words", type=int, default=130, help="words in a training window")
     p.add_argument("--heads", choices=("joint", "extractor", "scorer"), default="joint")
@@ -82,12 +84,22 @@ def plan(o, sentences, squad_like, others):
         text, start, end = data.window(rng, row["context"], answer["start"], answer["start"] + len(answer["text"]), words)
         return row["question"], text, start, end, 1.0, 1.0
 
+    def among_others(row):
+        """The sentence among up to four unrelated ones, so that the answer's sentence has to be found."""
+        question, text, start, end, *labels = positive(row, 80)
+        around = [rng.choice(sentences)["context"] for _ in range(rng.randint(0, 4))]
+        at = rng.randint(0, len(around))
+        before = "".join(s + " " for s in around[:at])
+        text = " ".join([before + text] + around[at:])
+        return question, text, start + len(before), end + len(before), *labels
+
     # The scorer learns from pairs, so a sentence of another article joins a tenth of the sentence questions.
     warm = Source(sentences, o.seed, "sentence").take(o.sentences)
     add([[positive(r, 80)] + ([(r["question"], rng.choice(sentences)["context"], -1, -1, 0.0, 0.0)] if rng.random() < 0.1 else [])
          for r in warm], 2 * o.batch)
     n_warm = len(batches)
-    near, far = Source(squad_like, o.seed, "near"), Source(others, o.seed, "far")
+    repeated = [r for r in squad_like for _ in range(1 if r["answers"] else o.real)]
+    near, far = Source(repeated, o.seed, "near"), Source(others, o.seed, "far")
     n_far = int(o.questions * o.others)
     rows = data.shuffled(rng, near.take(o.questions - n_far) + far.take(n_far))
     groups = []
@@ -109,7 +121,8 @@ def plan(o, sentences, squad_like, others):
             changed = data.made_unanswerable(rng, question, text, foreign[r["title"]])
             if changed:
                 groups.append([(changed, text, -1, -1, 1.0, 0.0)])
-    add(groups, o.batch)
+    groups += [[among_others(r)] for r in Source(sentences, o.seed, "mixed").take(o.mixed)]
+    add(data.shuffled(rng, groups) if o.mixed else groups, o.batch)
     return batches, n_warm
 
 
@@ -213,7 +226,7 @@ def main():
     sentences = [r for r in data.read_rows(f"{o.data}/train_sentence.jsonl.gz") if r["answers"]]
     dev = [r for r in paragraphs if data.held_out(r["title"]) and r["answers"] and r["source"] in data.SQUAD_LIKE]
     dev = data.shuffled(data.rng("dev"), dev)[:600]
-    train = [r for r in paragraphs if not data.held_out(r["title"])]
+    train = [r for r in paragraphs if not data.held_out(r["title"]) and r["title"] != data.REAL_UNANSWERABLE]
     for row, negatives in zip(train, data.mine_negatives(train)):
         row["negatives"] = negatives
     near = [r for r in train if r["source"] in data.SQUAD_LIKE]
