@@ -21,6 +21,7 @@ const (
 	windowTokensMax   = 320
 	specialTokensMax  = 4 // RoBERTa's <s> </s></s> </s>
 	answerTokensMax   = 24
+	never             = -1e4 // logit of what cannot be
 )
 
 // Reader is the joint model: scorer and extractor on one encoder. A model that only extracts (a
@@ -87,8 +88,13 @@ func (r *Reader) Read(ctx context.Context, question string, passages []string) (
 	}
 	var windows []window
 	var pairs []bert.Pair
+	stop := tokenizer.Tokens(".")
 	for i, text := range passages {
-		for _, w := range cut(tokenizer.Tokens(text), room) {
+		tokens := tokenizer.Tokens(text)
+		if len(stop) == 1 {
+			tokens = withStops(text, tokens, stop[0])
+		}
+		for _, w := range cut(tokens, room) {
 			windows = append(windows, window{passage: i, tokens: w})
 			pairs = append(pairs, tokenizer.EncodePair(asked, w, 0))
 		}
@@ -117,7 +123,10 @@ func (r *Reader) readings(hidden *bert.Hidden, windows []window, pairs []bert.Pa
 		base := hidden.Sequences[i]
 		from, to := base+pairs[i].Second.Start, base+pairs[i].Second.End
 		reading := Reading{Passage: w.passage, Start: logits.Start[from:to], End: logits.End[from:to]}
-		for _, t := range w.tokens {
+		for j, t := range w.tokens {
+			if t.Start == t.End { // a stop: no span begins or ends with it
+				reading.Start[j], reading.End[j] = never, never
+			}
 			reading.Tokens = append(reading.Tokens, document.ByteSpan{Start: t.Start, End: t.End})
 		}
 		if logits.Relevance != nil {
