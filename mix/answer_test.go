@@ -109,7 +109,7 @@ func TestCandidatesNormaliseAcrossPassages(t *testing.T) {
 func TestExplanationAddsUp(t *testing.T) {
 	s := Setting{
 		Fusion:      Fusion{Local: 0.5, Relevance: 0.25, Answerable: -0.5, BM25: 2},
-		Calibration: Calibration{Bias: 0.1, Share: 0.7, Local: 0.2, Relevance: -0.3, Answerable: 0.4},
+		Calibration: Calibration{Bias: 0.1, Share: 0.7, Local: 0.2, Relevance: -0.3, Answerable: 0.4, Sure: -0.5},
 	}
 	p := place(0, 0, 1, 0)
 	p.Features = Features{Span: -2, Local: -1, Relevance: 3, Answerable: 1.5, BM25: -0.7}

@@ -43,13 +43,16 @@ func (w Fusion) Score(f Features) float64 {
 
 // Calibration turns what is known of the best answer into the probability that it is right:
 //
-//	σ(Bias + Share·logit(share) + Local·local + Relevance·relevance + Answerable·answerable)
+//	σ(Bias + Share·logit(share) + Local·local + Relevance·relevance + Answerable·answerable + Sure·σ(answerable))
+//
+// The last term lets the answerability saturate: beyond some logits, more says little.
 type Calibration struct {
 	Bias       float64 `json:"bias"`
 	Share      float64 `json:"share"`
 	Local      float64 `json:"local"`
 	Relevance  float64 `json:"relevance"`
 	Answerable float64 `json:"answerable"`
+	Sure       float64 `json:"sure"`
 }
 
 // terms returns the labelled parts whose sum is the logit of the probability.
@@ -59,9 +62,11 @@ func (c Calibration) terms(share float64, f Features) [5]Explanation {
 		{Label: "share among candidates", Value: c.Share * logit(share)},
 		{Label: "span within passage", Value: c.Local * f.Local},
 		{Label: "relevance", Value: c.Relevance * f.Relevance},
-		{Label: "answerability", Value: c.Answerable * f.Answerable},
+		{Label: "answerability", Value: c.Answerable*f.Answerable + c.Sure*sigmoid(f.Answerable)},
 	}
 }
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 // Probability returns the chance that the answer is right; share is the answer's part of the
 // candidates' total, f the features of its best span.
@@ -70,7 +75,7 @@ func (c Calibration) Probability(share float64, f Features) float64 {
 	for _, t := range c.terms(share, f) {
 		sum += t.Value
 	}
-	return 1 / (1 + math.Exp(-sum))
+	return sigmoid(sum)
 }
 
 // logit is the log-odds of p, kept within ±7 so that a certain share does not drown the rest.

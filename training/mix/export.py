@@ -28,20 +28,21 @@ def quantise(weight):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--encoder", required=True, help="the encoder the run began with: its config.json and vocab.txt are kept")
-    p.add_argument("--run", required=True)
+    p.add_argument("--run", required=True, action="append", help="given several times: the mean of the runs' weights (Wortsman et al. 2022)")
     p.add_argument("--out", required=True)
     p.add_argument("--float32", action="store_true")
     o = p.parse_args()
-    saved = torch.load(f"{o.run}/checkpoint.pt", map_location="cpu")
+    runs = [torch.load(f"{run}/checkpoint.pt", map_location="cpu") for run in o.run]
+    steps = "+".join(str(run["step"]) for run in runs)
     tensors = {}
-    for name, weight in saved["model"].items():
-        weight = weight.float().contiguous()
+    for name in runs[0]["model"]:
+        weight = torch.stack([run["model"][name].float() for run in runs]).mean(0).contiguous()
         if weight.ndim == 2 and not name.startswith(("span.", "pair.")) and not o.float32:
             tensors[name], tensors[f"{name}.scale"] = quantise(weight)
         else:
             tensors[name] = weight
     os.makedirs(o.out, exist_ok=True)
-    save_file(tensors, f"{o.out}/model.safetensors", {"format": "evident", "steps": str(saved["step"])})
+    save_file(tensors, f"{o.out}/model.safetensors", {"format": "evident", "steps": steps})
     with open(f"{o.encoder}/config.json", encoding="utf8") as f:
         config = json.load(f)
     layers = 1 + max(int(n.split(".")[3]) for n in tensors if n.startswith("bert.encoder.layer."))
@@ -53,7 +54,7 @@ def main():
         f.write("\n")
     shutil.copy(f"{o.encoder}/vocab.txt", f"{o.out}/vocab.txt")
     size = os.path.getsize(f"{o.out}/model.safetensors")
-    print(f"{o.out}: {len(tensors)} tensors, {size / 2**20:.1f} MiB, {saved['step']} steps")
+    print(f"{o.out}: {len(tensors)} tensors, {size / 2**20:.1f} MiB, {steps} steps")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def fit_calibration(rows, won, shares):
     weigh = torch.tensor(weights(rows, shares))
     x = regressors(won)
     y = torch.tensor(right(rows, won))
-    weight = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    weight = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight], max_iter=200)
 
     def closure():
@@ -100,11 +100,12 @@ def fit_calibration(rows, won, shares):
         return loss
 
     optimiser.step(closure)
-    return dict(zip(("bias", "share", "local", "relevance", "answerable"), (round(w, 4) for w in weight.tolist())))
+    return dict(zip(("bias", "share", "local", "relevance", "answerable", "sure"), (round(w, 4) for w in weight.tolist())))
 
 
 def regressors(won):
-    return torch.tensor([[1, logit(s), c["local"], c["relevance"], c["answerable"]] for s, c in won], dtype=torch.float64)
+    return torch.tensor([[1, logit(s), c["local"], c["relevance"], c["answerable"], 1 / (1 + np.exp(-c["answerable"]))] for s, c in won],
+                        dtype=torch.float64)
 
 
 def probabilities(calibration, won):
