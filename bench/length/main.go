@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"evident/bench/heldout"
@@ -64,10 +65,7 @@ func run(data string, limit int) error {
 			return err
 		}
 		// As many passages for all, and as many words for all.
-		for _, k := range []int{20, 2000 / words} {
-			if k == 20 && words == 100 {
-				continue // both are the same
-			}
+		for _, k := range slices.Compact([]int{20, 2000 / words}) {
 			if err := measure(s, reader, questions, words, k); err != nil {
 				return err
 			}
