@@ -14,14 +14,20 @@ import (
 func TestDeliberateLineEnds(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{ // ¶ after each line end that counts
 		{"none", "One line of text.", "One line of text."},
-		{"wrapped", "The bridge was designed by\nLise Maurer and opened in\n1931. It spans the Aare.",
-			"The bridge was designed by\nLise Maurer and opened in\n1931. It spans the Aare."},
-		{"list", "int16  the set of 16-bit integers\nint32  the set of 32-bit integers (larger)\nend",
-			"int16  the set of 16-bit integers¶\nint32  the set of 32-bit integers (larger)\nend"},
+		{
+			"wrapped", "The bridge was designed by\nLise Maurer and opened in\n1931. It spans the Aare.",
+			"The bridge was designed by\nLise Maurer and opened in\n1931. It spans the Aare.",
+		},
+		{
+			"list", "int16  the set of 16-bit integers\nint32  the set of 32-bit integers (larger)\nend",
+			"int16  the set of 16-bit integers¶\nint32  the set of 32-bit integers (larger)\nend",
+		},
 		{"heading", "Numeric types\n\nAn integer type", "Numeric types¶\n\nAn integer type"},
 		{"windows", "Numeric types\r\n \r\nAn integer type", "Numeric types¶\r\n \r\nAn integer type"},
-		{"address", "see the page\nhttps://example.org/a/very/long/address/that/cannot/be/wrapped\nfor the rest",
-			"see the page\nhttps://example.org/a/very/long/address/that/cannot/be/wrapped\nfor the rest"},
+		{
+			"address", "see the page\nhttps://example.org/a/very/long/address/that/cannot/be/wrapped\nfor the rest",
+			"see the page\nhttps://example.org/a/very/long/address/that/cannot/be/wrapped\nfor the rest",
+		},
 		{"accents", "é é é é é\nab é é", "é é é é é\nab é é"},
 		{"empty", "", ""},
 		{"only empty lines", "\n\n\n", "\n\n\n"},
