@@ -24,14 +24,16 @@ func withStops(text string, tokens []tokenize.Token, stop tokenize.Token) []toke
 		return tokens
 	}
 	out := make([]tokenize.Token, 0, len(tokens)+len(ends))
-	next := 0
 	for i, t := range tokens {
-		for next < len(ends) && ends[next] < t.Start {
-			if i > 0 && !strings.ContainsAny(text[tokens[i-1].Start:tokens[i-1].End], ".!?:;,") {
-				at := tokens[i-1].End
-				out = append(out, tokenize.Token{ID: stop.ID, Start: at, End: at})
-			}
-			for next++; next < len(ends) && ends[next] < t.Start; next++ {
+		passed := 0
+		for passed < len(ends) && ends[passed] < t.Start {
+			passed++
+		}
+		ends = ends[passed:]
+		if passed > 0 && i > 0 {
+			before := tokens[i-1]
+			if !strings.ContainsAny(text[before.Start:before.End], ".!?:;,") {
+				out = append(out, tokenize.Token{ID: stop.ID, Start: before.End, End: before.End})
 			}
 		}
 		out = append(out, t)

@@ -2,13 +2,10 @@ package mix
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
-	"evident/internal/readertest"
 	"evident/internal/tokenize"
-	"evident/nn"
 )
 
 func TestDeliberateLineEnds(t *testing.T) {
@@ -75,14 +72,7 @@ func TestStopsStandAtLineEndsOnly(t *testing.T) {
 
 // TestQuotationsNeverEndOnAStop reads a list in which every line end is shown as a stop.
 func TestQuotationsNeverEndOnAStop(t *testing.T) {
-	dir := t.TempDir()
-	if err := readertest.Write(dir, 1); err != nil {
-		t.Fatal(err)
-	}
-	r, err := LoadReader(os.DirFS(dir), nn.FP32)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := smallReader(t)
 	list := "the bridge\ndesigned by\nopened in the town by the bridge in the town\nthe"
 	places, err := r.Candidates(context.Background(), "Who designed the bridge?", []Passage{{Text: list}})
 	if err != nil {

@@ -173,3 +173,27 @@ func TestLoadReaderSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// TestParagraphKnownToAnswer gives the same answer two probabilities: that of a paragraph which may
+// not answer, and that of one which does.
+func TestParagraphKnownToAnswer(t *testing.T) {
+	r := smallReader(t)
+	r.Settings.Paragraph.Calibration.Bias, r.Settings.Paragraph.Threshold = -3, 0.9
+	r.Settings.Answered.Calibration.Bias, r.Settings.Answered.Threshold = 3, 0
+	ask := func(known bool) *Result {
+		t.Helper()
+		result, err := r.AnswerFrom(context.Background(), question, someTexts[0], Options{Answered: known})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	unknown, known := ask(false), ask(true)
+	if unknown.Answers[0].Text != known.Answers[0].Text {
+		t.Errorf("answers %q and %q", unknown.Answers[0].Text, known.Answers[0].Text)
+	}
+	got := logit(known.Answers[0].Probability) - logit(unknown.Answers[0].Probability)
+	if !unknown.Abstained || known.Abstained || math.Abs(got-6) > 1e-9 {
+		t.Errorf("abstained %v and %v, log-odds %g apart: want true, false, 6", unknown.Abstained, known.Abstained, got)
+	}
+}
