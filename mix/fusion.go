@@ -43,7 +43,8 @@ func (w Fusion) Score(f Features) float64 {
 
 // Calibration turns what is known of the best answer into the probability that it is right:
 //
-//	σ(Bias + Share·logit(share) + Local·local + Relevance·relevance + Answerable·answerable + Sure·σ(answerable))
+//	σ(Bias + Share·logit(share) + Local·local + Relevance·relevance +
+//	  Answerable·answerable + Sure·σ(answerable))
 //
 // The last term lets the answerability saturate: beyond some logits, more says little.
 type Calibration struct {

@@ -65,7 +65,8 @@ func TestStopsStandAtLineEndsOnly(t *testing.T) {
 		}
 		got.WriteString(" " + text[token.Start:token.End])
 	}
-	if want := " alpha one two . beta : gamma three four five six seven eight . delta"; got.String() != want {
+	want := " alpha one two . beta : gamma three four five six seven eight . delta"
+	if got.String() != want {
 		t.Errorf("the reader sees %q, want %q", got.String(), want)
 	}
 }
@@ -74,7 +75,7 @@ func TestStopsStandAtLineEndsOnly(t *testing.T) {
 func TestQuotationsNeverEndOnAStop(t *testing.T) {
 	r := smallReader(t)
 	list := "the bridge\ndesigned by\nopened in the town by the bridge in the town\nthe"
-	places, err := r.Candidates(context.Background(), "Who designed the bridge?", []Passage{{Text: list}})
+	places, err := r.Candidates(context.Background(), question, []Passage{{Text: list}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +97,7 @@ func TestQuotationsNeverEndOnAStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(shown[0].Tokens) != len(plain[0].Tokens)+2 {
-		t.Errorf("%d tokens without stops, %d with: want two more", len(plain[0].Tokens), len(shown[0].Tokens))
+		t.Errorf("%d tokens without stops, %d with: want two more",
+			len(plain[0].Tokens), len(shown[0].Tokens))
 	}
 }

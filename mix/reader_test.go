@@ -182,7 +182,8 @@ func TestParagraphKnownToAnswer(t *testing.T) {
 	r.Settings.Answered.Calibration.Bias, r.Settings.Answered.Threshold = 3, 0
 	ask := func(known bool) *Result {
 		t.Helper()
-		result, err := r.AnswerFrom(context.Background(), question, someTexts[0], Options{Answered: known})
+		result, err := r.AnswerFrom(
+			context.Background(), question, someTexts[0], Options{Answered: known})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,6 +195,7 @@ func TestParagraphKnownToAnswer(t *testing.T) {
 	}
 	got := logit(known.Answers[0].Probability) - logit(unknown.Answers[0].Probability)
 	if !unknown.Abstained || known.Abstained || math.Abs(got-6) > 1e-9 {
-		t.Errorf("abstained %v and %v, log-odds %g apart: want true, false, 6", unknown.Abstained, known.Abstained, got)
+		t.Errorf("abstained %v and %v, log-odds %g apart: want true, false, 6",
+			unknown.Abstained, known.Abstained, got)
 	}
 }

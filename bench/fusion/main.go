@@ -5,8 +5,8 @@
 //
 // A question is read over the passages that BM25 finds in the corpora, once with its own paragraph
 // among them and once without; every third also with another paragraph, which BM25 ranks high and
-// which does not hold the answer; the other two thirds also over the first few passages alone, as in
-// a small collection. Further questions are read with their own paragraph given, and so are the
+// which does not hold the answer; the other two thirds also over the first few passages alone, as
+// in a small collection. Further questions are read with their own paragraph given, and so are the
 // unanswerable questions that people wrote about the article which training leaves out for that.
 //
 // With -scorer, relevance and answerability come from a second reader: what two separate models
@@ -209,7 +209,8 @@ func situations(q heldout.Row, texts []string, index *bm25.Index, k, n int) ([]s
 		all = append(all, situation{"paragraph", kindOther, []mix.Passage{{Text: without[0].Text}}})
 	}
 	if few := 1 + n%4; n%3 != 0 && few <= min(len(with), len(without)) {
-		all = append(all, situation{"open", kindAnswerable, with[:few]}, situation{"open", kindOther, without[:few]})
+		all = append(all, situation{"open", kindAnswerable, with[:few]},
+			situation{"open", kindOther, without[:few]})
 	}
 	return all, nil
 }

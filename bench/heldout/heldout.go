@@ -40,7 +40,8 @@ var squadLike = map[string]bool{
 }
 
 // Read returns, from train_paragraph.jsonl.gz, the answerable SQuAD-like questions of the titles
-// that training leaves out, shuffled, and the unanswerable ones that people wrote about one article.
+// that training leaves out, shuffled, and the unanswerable ones that people wrote about one
+// article.
 func Read(path string) (answerable, unanswerable []Row, err error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -56,7 +56,8 @@ func run(data string, limit int) error {
 	}
 	questions = questions[:min(limit, len(questions))]
 	documents := join(rows)
-	fmt.Printf("%d questions of held-out training titles, %d documents\n\n", len(questions), len(documents))
+	fmt.Printf("%d questions of held-out training titles, %d documents\n\n",
+		len(questions), len(documents))
 	fmt.Println("| words | passages | read | found | EM | F1 | p50 ms |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, words := range []int{50, 100, 200} {
@@ -165,7 +166,8 @@ func measure(s *shelf, reader *mix.Reader, questions []heldout.Row, words, k int
 		exact, overlap = append(exact, right), append(overlap, eval.F1(answer, q.Golds()))
 	}
 	fmt.Printf("| %d | %d | %d | %.1f | %.1f | %.1f | %.0f |\n", words, len(s.texts), k,
-		100*float64(found)/float64(len(questions)), 100*mean(exact), 100*mean(overlap), eval.Quantile(tookMS, 0.5))
+		100*float64(found)/float64(len(questions)), 100*mean(exact), 100*mean(overlap),
+		eval.Quantile(tookMS, 0.5))
 	return nil
 }
 
