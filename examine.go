@@ -15,7 +15,7 @@ import (
 // Examination is what [Examine] found.
 type Examination struct {
 	CPU    CPU             `json:"cpu"`
-	GEMM   map[string]GEMM `json:"gemm"` // by precision: "fp32", "bf16"
+	GEMM   map[string]GEMM `json:"gemm"` // by precision: "fp32", "bf16", "int8"
 	Models []ModelInfo     `json:"models"`
 	Checks []Check         `json:"checks"`
 }
@@ -28,7 +28,7 @@ type CPU struct {
 
 // GEMM is the speed of matrix products on one core.
 type GEMM struct {
-	GFLOPS   float64 `json:"gflops"`
+	GFLOPS   float64 `json:"gflops"`   // integer operations for int8
 	Peak     float64 `json:"peak"`     // of a loop of nothing but multiply-adds; 0 when not known
 	Fraction float64 `json:"fraction"` // GFLOPS / Peak
 }

@@ -20,14 +20,8 @@ func everyTierBenchmark(b *testing.B, run func(b *testing.B, s *Set)) {
 func BenchmarkTile(b *testing.B) {
 	const flop = 2 * measureRows * measureK * measurePanels * Columns
 	everyTierBenchmark(b, func(b *testing.B, s *Set) {
-		for _, precision := range []string{"fp32", "bf16"} {
-			run := s.productF32()
-			if precision == "bf16" {
-				if !s.HasBF16() {
-					continue
-				}
-				run = s.productBF16()
-			}
+		for _, precision := range s.precisions() {
+			run := s.product(precision)
 			b.Run(precision, func(b *testing.B) {
 				best := time.Hour
 				for b.Loop() {

@@ -9,7 +9,7 @@ import (
 
 // guarded returns n zeroed values that end where an unreadable page begins, so that reading or
 // writing one byte too far ends the test program.
-func guarded[T float32 | uint16](t testing.TB, n int) []T {
+func guarded[T number](t testing.TB, n int) []T {
 	t.Helper()
 	page := os.Getpagesize()
 	size := n * int(unsafe.Sizeof(*new(T)))
@@ -29,7 +29,7 @@ func guarded[T float32 | uint16](t testing.TB, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(&memory[body-size])), n)
 }
 
-func guardedCopy[T float32 | uint16](t testing.TB, x []T) []T {
+func guardedCopy[T number](t testing.TB, x []T) []T {
 	t.Helper()
 	g := guarded[T](t, len(x))
 	copy(g, x)

@@ -5,12 +5,12 @@ package kernel
 import "testing"
 
 // guarded returns n zeroed values; only Linux has a guard page behind them.
-func guarded[T float32 | uint16](t testing.TB, n int) []T {
+func guarded[T number](t testing.TB, n int) []T {
 	t.Helper()
 	return make([]T, n)
 }
 
-func guardedCopy[T float32 | uint16](t testing.TB, x []T) []T {
+func guardedCopy[T number](t testing.TB, x []T) []T {
 	t.Helper()
 	return append([]T(nil), x...)
 }

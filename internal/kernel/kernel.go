@@ -38,6 +38,8 @@ type Set struct {
 	tileF32  []tileFunc
 	tileBF16 []tileFunc // nil where the CPU does not multiply bf16
 
+	tileInt8 []tileFunc // nil where the CPU does not multiply bytes
+
 	softmax     func(x unsafe.Pointer, rows, n, stride int, scale float32)
 	softmaxBF16 func(dst, inverse, x unsafe.Pointer, rows, n, ldd, stride int, scale float32)
 	scaleTile   func(x, factors unsafe.Pointer, rows int)
@@ -47,6 +49,8 @@ type Set struct {
 	toBF16      func(dst, src unsafe.Pointer, rows, n, ldd, lds int)
 	transpose   func(dst, src unsafe.Pointer, lds, k, groups int)
 	interleave  func(dst, src unsafe.Pointer, pairs, lds int)
+	quantise    func(dst, scales, src unsafe.Pointer, rows, n, ldd, lds int)
+	dequantise  func(dst, src, factors, scales, bias unsafe.Pointer, rows, ldd int)
 	peaks       []peak
 }
 

@@ -7,8 +7,8 @@ import (
 
 // Measurement is the speed of one core in one precision.
 type Measurement struct {
-	Precision string  // "fp32" or "bf16"
-	GFLOPS    float64 // of a matrix product of an encoder's size
+	Precision string  // "fp32", "bf16" or "int8"
+	GFLOPS    float64 // of a matrix product of an encoder's size; integer operations for int8
 	Peak      float64 // GFLOPS of a loop of nothing but multiply-adds; 0 for plain Go
 	Fraction  float64 // GFLOPS / Peak; 0 for plain Go
 }
@@ -20,18 +20,26 @@ const measureRows, measureK, measurePanels = 112, 384, 384 / Columns
 // of many short runs, so that other work on the machine disturbs it little.
 func Measure() []Measurement {
 	s := Active()
-	precisions := []string{"fp32"}
-	if s.HasBF16() {
-		precisions = append(precisions, "bf16")
-	}
 	var all []Measurement
-	for _, precision := range precisions {
+	for _, precision := range s.precisions() {
 		m := Measurement{Precision: precision, Peak: s.measurePeak(precision)}
 		m.GFLOPS = s.measureProduct(precision)
 		if m.Peak > 0 {
 			m.Fraction = m.GFLOPS / m.Peak
 		}
 		all = append(all, m)
+	}
+	return all
+}
+
+// precisions names what this CPU multiplies itself.
+func (s *Set) precisions() []string {
+	all := []string{"fp32"}
+	if s.HasBF16() {
+		all = append(all, "bf16")
+	}
+	if s.HasInt8() {
+		all = append(all, "int8")
 	}
 	return all
 }
@@ -62,12 +70,19 @@ func (s *Set) measurePeak(precision string) float64 {
 
 // measureProduct returns the GFLOPS of the whole product, in row blocks as the layers run it.
 func (s *Set) measureProduct(precision string) float64 {
-	run := s.productF32()
-	if precision == "bf16" {
-		run = s.productBF16()
-	}
-	took := fastest(40*time.Millisecond, run)
+	took := fastest(40*time.Millisecond, s.product(precision))
 	return 2 * measureRows * measureK * measurePanels * Columns / float64(took)
+}
+
+// product returns a function that computes the whole product once.
+func (s *Set) product(precision string) func() {
+	switch precision {
+	case "bf16":
+		return s.productBF16()
+	case "int8":
+		return s.productInt8()
+	}
+	return s.productF32()
 }
 
 func (s *Set) productF32() func() {
@@ -95,6 +110,21 @@ func (s *Set) productBF16() func() {
 				rows := min(s.tileRows, measureRows-row)
 				s.TileBF16(c[row*ldc+p*Columns:], ldc, a[row*lda:], lda,
 					b[p*measureK*Columns:], nil, rows, measureK/2, 1)
+			}
+		}
+	}
+}
+
+func (s *Set) productInt8() func() {
+	lda, ldc := measureK+64, measurePanels*Columns
+	a, b := make([]uint8, measureRows*lda), make([]int8, measurePanels*measureK*Columns)
+	c := make([]int32, measureRows*ldc)
+	return func() {
+		for p := range measurePanels {
+			for row := 0; row < measureRows; row += s.tileRows {
+				rows := min(s.tileRows, measureRows-row)
+				s.TileInt8(c[row*ldc+p*Columns:], ldc, a[row*lda:], lda,
+					b[p*measureK*Columns:], nil, rows, measureK/Quad, 1)
 			}
 		}
 	}

@@ -43,3 +43,8 @@ func product(a, w []float32, init float32) (sum, size float64) {
 	}
 	return sum, size
 }
+
+// number is what matrices are made of.
+type number interface {
+	float32 | uint16 | uint8 | int8 | int32
+}

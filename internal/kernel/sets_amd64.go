@@ -17,7 +17,12 @@ var sets = [...]Set{
 		activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
 		addTile:  addTileAVX512, toBF16: toBF16AVX512, transpose: transposeAVX2,
 		interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
-		peaks: []peak{{"fp32", 24 * 16 * 2, peakF32AVX512}},
+		tileInt8: whereVNNI(tileInt8AVX512[:]),
+		quantise: quantiseAVX512, dequantise: dequantiseAVX512,
+		peaks: []peak{
+			{"fp32", 24 * 16 * 2, peakF32AVX512},
+			{"int8", 24 * 64 * 2, peakInt8AVX512},
+		},
 	},
 	AVX512BF16: {
 		tier: AVX512BF16, tileRows: len(tileF32AVX512) - 1, tileF32: tileF32AVX512[:],
@@ -26,11 +31,22 @@ var sets = [...]Set{
 		activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
 		addTile:  addTileAVX512, toBF16: toBF16Native, transpose: transposeAVX2,
 		interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
+		tileInt8: whereVNNI(tileInt8AVX512[:]),
+		quantise: quantiseAVX512, dequantise: dequantiseAVX512,
 		peaks: []peak{
 			{"fp32", 24 * 16 * 2, peakF32AVX512},
 			{"bf16", 24 * 32 * 2, peakBF16AVX512},
+			{"int8", 24 * 64 * 2, peakInt8AVX512},
 		},
 	},
+}
+
+// whereVNNI returns the kernels if this CPU multiplies bytes. That came to some CPUs of the tier only.
+func whereVNNI(tiles []tileFunc) []tileFunc {
+	if !cpu.X86.HasAVX512VNNI {
+		return nil
+	}
+	return tiles
 }
 
 // noTier is above every tier: of features that are told and not used.

@@ -89,6 +89,48 @@ func tileBF16AVX512_13(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, ini
 func tileBF16AVX512_14(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
 
 //go:noescape
+func tileInt8AVX512_1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_3(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_4(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_5(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_6(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_7(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_8(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_9(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_10(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_11(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_12(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_13(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8AVX512_14(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
 func tileF32AVX2_1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
 
 //go:noescape
@@ -115,6 +157,11 @@ func peakF32AVX512(n int)
 //
 //go:noescape
 func peakBF16AVX512(n int)
+
+// peakInt8AVX512 runs n rounds of 24 independent multiply-adds.
+//
+//go:noescape
+func peakInt8AVX512(n int)
 
 // peakF32AVX2 runs n rounds of 12 independent multiply-adds.
 //
@@ -155,6 +202,24 @@ var tileBF16AVX512 = [...]tileFunc{
 	tileBF16AVX512_12,
 	tileBF16AVX512_13,
 	tileBF16AVX512_14,
+}
+
+var tileInt8AVX512 = [...]tileFunc{
+	nil,
+	tileInt8AVX512_1,
+	tileInt8AVX512_2,
+	tileInt8AVX512_3,
+	tileInt8AVX512_4,
+	tileInt8AVX512_5,
+	tileInt8AVX512_6,
+	tileInt8AVX512_7,
+	tileInt8AVX512_8,
+	tileInt8AVX512_9,
+	tileInt8AVX512_10,
+	tileInt8AVX512_11,
+	tileInt8AVX512_12,
+	tileInt8AVX512_13,
+	tileInt8AVX512_14,
 }
 
 var tileF32AVX2 = [...]tileFunc{

@@ -84,6 +84,16 @@ func softmaxBF16AVX512(dst unsafe.Pointer, inverse unsafe.Pointer, x unsafe.Poin
 //go:noescape
 func scaleTileAVX512(x unsafe.Pointer, factors unsafe.Pointer, rows int)
 
+// quantiseAVX512 writes round(127·x/max|x|) + 128 of each row, and max|x|/127; n is a multiple of 16.
+//
+//go:noescape
+func quantiseAVX512(dst unsafe.Pointer, scales unsafe.Pointer, src unsafe.Pointer, rows int, n int, ldd int, lds int)
+
+// dequantiseAVX512 writes src[i][j]·factors[i]·scales[j] + bias[j], j < 32.
+//
+//go:noescape
+func dequantiseAVX512(dst unsafe.Pointer, src unsafe.Pointer, factors unsafe.Pointer, scales unsafe.Pointer, bias unsafe.Pointer, rows int, ldd int)
+
 // toBF16Native rounds rows of n values to bf16, to nearest even; n is a multiple of 32.
 //
 //go:noescape

@@ -23,9 +23,15 @@ func dot(a *assembly, broadcast, b, acc int) {
 	a.op("%s // VDPBF16PS Z%d, Z%d, Z%d", spell(dotBF16(acc, broadcast, b)), b, broadcast, acc)
 }
 
+// quads multiplies four unsigned bytes by four signed ones and adds their products to 32 bits.
+func quads(a *assembly, broadcast, b, acc int) {
+	a.op("VPDPBUSD Z%d, Z%d, Z%d", b, broadcast, acc)
+}
+
 var tileKinds = []tileKind{
 	{"tileF32", "AVX512", 14, "Z", 64, 1, fma("Z")},
 	{"tileBF16", "AVX512", 14, "Z", 64, 1, dot},
+	{"tileInt8", "AVX512", 14, "Z", 64, 1, quads},
 	{"tileF32", "AVX2", 6, "Y", 32, 2, fma("Y")},
 }
 
@@ -181,5 +187,6 @@ func (a *assembly) peaks() {
 	}
 	loop("peakF32AVX512", 24, func(acc int) { a.op("VFMADD231PS Z24, Z25, Z%d", acc) })
 	loop("peakBF16AVX512", 24, func(acc int) { a.op("%s", spell(dotBF16(acc, 25, 24))) })
+	loop("peakInt8AVX512", 24, func(acc int) { a.op("VPDPBUSD Z24, Z25, Z%d", acc) })
 	loop("peakF32AVX2", 12, func(acc int) { a.op("VFMADD231PS Y12, Y13, Y%d", acc) })
 }

@@ -34,6 +34,8 @@ func (a *assembly) vectorFunctions() {
 	}
 	a.softmaxBF16()
 	a.scaleTile()
+	a.quantise()
+	a.dequantise()
 	a.convertNative()
 	a.convertEmulated(wide)
 	a.convertEmulated(narrow)
