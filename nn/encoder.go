@@ -31,8 +31,9 @@ type Encoder struct {
 const groupRows = 1024
 
 // Forward runs all layers on x [M, d] in place. Tokens attend within their own sequence only; a
-// sequence's result does not depend on what else is in the batch. It stops between layers when ctx
-// ends and returns its error; x is then of no use.
+// sequence's result does not depend on what else is in the batch. It stops when ctx ends,
+// after at most one layer of about a thousand rows or of one sequence, and returns its error; x is then
+// of no use.
 func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) error {
 	seqs.Check()
 	if len(x) < seqs.Rows()*e.Width {
@@ -45,10 +46,10 @@ func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) erro
 	defer w.release()
 	groups := seqs.groups(groupRows)
 	for i := range e.Layers {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		for _, group := range groups {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			e.Layers[i].forward(w, x[group.first*e.Width:], e.Width, group.seqs)
 		}
 	}
@@ -100,9 +101,9 @@ func (l *EncoderLayer) forward(w *workspace, x []float32, d int, seqs Sequences)
 	size := d / l.Heads
 
 	// A pair of odd heads' columns would belong to two of them: those attend in float32.
-	qkv := w.qkv.matrix(m, 3*d, l.QKV.bf16 != nil && size%2 == 0)
+	qkv := w.qkv.matrix(m, 3*d, l.QKV.Precision() != FP32 && w.set.HasBF16() && size%2 == 0)
 	l.QKV.multiply(w, output{matrix: qkv, unbiased: keyPanels(d)},
-		w.narrowed(stream, m, d, l.QKV.bf16 != nil), m)
+		w.narrowed(stream, m, d, l.QKV.Precision()), m)
 
 	mixed := w.mixed.matrix(m, d, l.Out.bf16 != nil)
 	if d%2 != 0 && mixed.bf16 != nil {
@@ -112,12 +113,14 @@ func (l *EncoderLayer) forward(w *workspace, x []float32, d int, seqs Sequences)
 	}
 	a := attention{set: w.set, d: d, heads: l.Heads, size: size, qkv: qkv, out: mixed}
 	a.run(w, seqs)
-	l.Out.multiply(w, output{matrix: stream, add: true}, mixed, m)
+	l.Out.multiply(w, output{matrix: stream, add: true},
+		w.narrowed(mixed, m, d, l.Out.Precision()), m)
 	l.AttentionNorm.forward(w.set, w.threads, x, m)
 
 	wide := w.wide.matrix(m, l.Up.Out, l.Down.bf16 != nil)
 	l.Up.multiply(w, output{matrix: wide, activate: true, function: kernel.Activation(l.Activation)},
-		w.narrowed(stream, m, d, l.Up.bf16 != nil), m)
-	l.Down.multiply(w, output{matrix: stream, add: true}, wide, m)
+		w.narrowed(stream, m, d, l.Up.Precision()), m)
+	l.Down.multiply(w, output{matrix: stream, add: true},
+		w.narrowed(wide, m, l.Down.In, l.Down.Precision()), m)
 	l.FeedForwardNorm.forward(w.set, w.threads, x, m)
 }

@@ -34,8 +34,14 @@ func TestEncoder(t *testing.T) {
 			all := randomWeights(r, c.shape)
 			input := random(r, c.seqs.Rows()*c.width(), 1)
 			want := reference(c.shape, all, c.activation, input, c.seqs)
-			for precision, limit := range map[Precision]float64{FP32: 2e-6, BF16: 8e-3, Auto: 8e-3} {
-				if precision != FP32 && kernel.Active().Tier() < kernel.AVX512BF16 {
+			for precision, limit := range map[Precision]float64{
+				FP32: 2e-6, BF16: 8e-3, Auto: 8e-3, Int8: 3e-2,
+			} {
+				if precision == Int8 && !kernel.Active().HasInt8() {
+					t.Log("this tier multiplies no bytes here: int8 is not tested")
+					continue
+				}
+				if precision != Int8 && precision != FP32 && kernel.Active().Tier() < kernel.AVX512BF16 {
 					limit = 2e-6 // falls back to float32
 				}
 				x := slices.Clone(input)
@@ -83,7 +89,7 @@ func TestEncoderSameBits(t *testing.T) {
 	s := shape{2, 4, 32, 512}
 	seqs := Sequences{0, 211, 240, 241, 450}
 	everyTier(t, func(t *testing.T) {
-		for _, precision := range []Precision{FP32, BF16} {
+		for _, precision := range []Precision{FP32, BF16, Int8} {
 			r := rand.New(rand.NewPCG(5, 6))
 			all := randomWeights(r, s)
 			input := random(r, seqs.Rows()*s.width(), 1)
@@ -166,6 +172,23 @@ func TestEncoderCancel(t *testing.T) {
 	}
 }
 
+// TestEncoderCancelInBatch: a large batch ends in the middle of a layer.
+func TestEncoderCancelInBatch(t *testing.T) {
+	s := shape{1, 2, 8, 16}
+	r := rand.New(rand.NewPCG(1, 2))
+	e := build(s, randomWeights(r, s), GELU, FP32)
+	const rows = 1000 // two such sequences are two groups
+	x := random(r, 2*rows*s.width(), 1)
+	before := slices.Clone(x[rows*s.width():])
+	ctx := &cancelled{context.Background(), 1}
+	if err := e.Forward(ctx, x, Sequences{0, rows, 2 * rows}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v after one group, want %v", err, context.Canceled)
+	}
+	if !slices.Equal(x[rows*s.width():], before) {
+		t.Error("the second group was computed after the context ended")
+	}
+}
+
 func TestGroups(t *testing.T) {
 	for _, c := range []struct {
 		seqs Sequences
@@ -195,11 +218,11 @@ func BenchmarkEncoder(b *testing.B) {
 		input, x := random(r, c.tokens*c.width(), 1), make([]float32, c.tokens*c.width())
 		d, wide, n := float64(c.width()), float64(c.wide), float64(c.tokens)
 		flop := float64(c.layers) * n * (2*d*(4*d+2*wide) + 4*n*d)
-		for _, precision := range []Precision{FP32, BF16} {
+		for _, precision := range []Precision{FP32, BF16, Int8} {
 			for _, threads := range []int{1, 2} {
 				e := build(c.shape, all, GELU, precision)
 				e.Threads = threads
-				kind := [...]string{FP32: "fp32", BF16: "bf16"}[precision]
+				kind := [...]string{FP32: "fp32", BF16: "bf16", Int8: "int8"}[precision]
 				name := fmt.Sprintf("%s/%s/threads-%d", c.name, kind, threads)
 				b.Run(name, func(b *testing.B) {
 					for b.Loop() {

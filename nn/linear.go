@@ -13,12 +13,15 @@ type Linear struct {
 	set    *kernel.Set
 	panels int
 	f32    []float32 // [panels, In, 32], or
-	bf16   []uint16  // [panels, ⌈In/2⌉, 32, 2]
+	bf16   []uint16  // [panels, ⌈In/2⌉, 32, 2], or
+	int8   []int8    // [panels, ⌈In/4⌉, 32, 4] with
+	scales []float32 // [panels·32] and
+	offset []int32   // [panels·32]
 	bias   []float32 // [panels·32], zeros beyond Out
 }
 
 // NewLinear packs a weight [out, in] (PyTorch's layout) and a bias [out], which may be nil. The
-// weight is not kept. BF16 on a CPU that does not multiply it natively is FP32.
+// weight is not kept. What the CPU does not multiply natively becomes FP32 or, Int8 where it can, BF16.
 func NewLinear(weight, bias []float32, in, out int, precision Precision) *Linear {
 	if len(weight) != in*out || bias != nil && len(bias) != out {
 		panic(fmt.Sprintf("nn: a linear layer of %d×%d got %d weights and %d biases",
@@ -28,38 +31,49 @@ func NewLinear(weight, bias []float32, in, out int, precision Precision) *Linear
 	l.panels = (out + kernel.Columns - 1) / kernel.Columns
 	l.bias = aligned[float32](l.panels * kernel.Columns)
 	copy(l.bias, bias)
-	if precision != FP32 && l.set.HasBF16() {
-		l.bf16 = aligned[uint16](l.panels * kernel.Columns * (in + in%2))
-	} else {
-		l.f32 = aligned[float32](l.panels * kernel.Columns * in)
+	switch {
+	case precision == Int8 && l.set.HasInt8():
+		l.int8 = aligned[int8](l.panels * l.panelSize(Int8))
+		l.scales = aligned[float32](l.panels * kernel.Columns)
+		l.offset = aligned[int32](l.panels * kernel.Columns)
+	case precision != FP32 && l.set.HasBF16():
+		l.bf16 = aligned[uint16](l.panels * l.panelSize(BF16))
+	default:
+		l.f32 = aligned[float32](l.panels * l.panelSize(FP32))
 	}
+	size := l.panelSize(l.Precision())
 	const flopPerWeight = 16 // what moving one costs, in the time of so many operations
 	shared.do(threads(0), l.panels, float64(in*out)*flopPerWeight, func(_, panel int) {
 		rows := min(kernel.Columns, out-panel*kernel.Columns)
 		from := weight[panel*kernel.Columns*in:]
-		if l.bf16 != nil {
-			l.set.PackBF16(l.bf16[panel*l.panelSize():], from, in, rows, in)
-		} else {
-			l.set.PackF32(l.f32[panel*l.panelSize():], from, in, rows, in)
+		switch column := panel * kernel.Columns; {
+		case l.int8 != nil:
+			kernel.PackInt8(l.int8[panel*size:], l.scales[column:], l.offset[column:],
+				from, in, rows, in)
+		case l.bf16 != nil:
+			l.set.PackBF16(l.bf16[panel*size:], from, in, rows, in)
+		default:
+			l.set.PackF32(l.f32[panel*size:], from, in, rows, in)
 		}
 	})
 	return l
 }
 
-// Precision is the arithmetic in use: BF16 or FP32, never Auto.
+// Precision is the arithmetic in use: FP32, BF16 or Int8, never Auto.
 func (l *Linear) Precision() Precision {
-	if l.bf16 != nil {
+	switch {
+	case l.int8 != nil:
+		return Int8
+	case l.bf16 != nil:
 		return BF16
 	}
 	return FP32
 }
 
 // panelSize is the number of values of one packed panel.
-func (l *Linear) panelSize() int {
-	if l.bf16 != nil {
-		return kernel.Columns * (l.In + l.In%2)
-	}
-	return kernel.Columns * l.In
+func (l *Linear) panelSize(p Precision) int {
+	together := [...]int{FP32: 1, BF16: 2, Int8: kernel.Quad}[p]
+	return kernel.Columns * ((l.In + together - 1) / together * together)
 }
 
 // Forward computes dst [m, Out] = x [m, In]·Wᵀ + b on all cores. The slices must not overlap.
@@ -69,7 +83,7 @@ func (l *Linear) Forward(dst, x []float32, m int) {
 	}
 	w := newWorkspace(l.set, 0)
 	defer w.release()
-	src := w.narrowed(matrix{f32: x, ld: l.In}, m, l.In, l.bf16 != nil)
+	src := w.narrowed(matrix{f32: x, ld: l.In}, m, l.In, l.Precision())
 	l.multiply(w, output{matrix: matrix{f32: dst, ld: l.Out}}, src, m)
 }
 
@@ -90,10 +104,7 @@ const chunkBytes = 384 << 10
 // panel times one chunk of rows, chunk by chunk.
 func (l *Linear) multiply(w *workspace, dst output, x matrix, m int) {
 	tiles := split(m, l.set.TileRows())
-	size := 4
-	if l.bf16 != nil {
-		size = 2
-	}
+	size := [...]int{FP32: 4, BF16: 2, Int8: 1}[l.Precision()]
 	perChunk := max(1, chunkBytes/(size*x.ld*l.set.TileRows()))
 	chunks := (tiles.count + perChunk - 1) / perChunk
 	flop := 2 * float64(m) * float64(l.In) * float64(l.Out)
@@ -114,14 +125,23 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 	if direct {
 		to, ld = dst.f32[row*dst.ld+column:], dst.ld
 	}
-	bias, b := l.bias[column:], panel*l.panelSize()
+	bias := l.bias[column:]
 	if dst.unbiased[0] <= panel && panel < dst.unbiased[1] {
-		bias = nil
+		bias = s.zeros
 	}
-	if l.bf16 != nil {
-		l.set.TileBF16(to, ld, x.bf16[row*x.ld:], x.ld, l.bf16[b:], bias, rows, (l.In+1)/2, 1)
-	} else {
-		l.set.TileF32(to, ld, x.f32[row*x.ld:], x.ld, l.f32[b:], bias, rows, l.In, 1)
+	switch {
+	case l.int8 != nil:
+		quads := (l.In + kernel.Quad - 1) / kernel.Quad
+		l.set.TileInt8(s.sums, kernel.Columns, x.int8[row*x.ld:], x.ld,
+			l.int8[panel*quads*kernel.Quad*kernel.Columns:], l.offset[column:], rows, quads, 1)
+		l.set.Dequantise(to, ld, s.sums, x.scales[row:], l.scales[column:], bias, rows)
+	case l.bf16 != nil:
+		pairs := (l.In + 1) / 2
+		l.set.TileBF16(to, ld, x.bf16[row*x.ld:], x.ld,
+			l.bf16[panel*pairs*2*kernel.Columns:], bias, rows, pairs, 1)
+	default:
+		l.set.TileF32(to, ld, x.f32[row*x.ld:], x.ld,
+			l.f32[panel*l.In*kernel.Columns:], bias, rows, l.In, 1)
 	}
 	if dst.activate {
 		l.set.Activate(dst.function, to, rows, ld)

@@ -16,11 +16,14 @@ func TestLinear(t *testing.T) {
 			weight, x := random(r, c.out*c.in, 1), random(r, c.m*c.in, 1)
 			for _, bias := range [][]float32{nil, random(r, c.out, 1)} {
 				want64 := referenceLinear(widen(x), weight, bias, c.m, c.in, c.out)
-				for _, precision := range []Precision{FP32, BF16} {
+				for _, precision := range []Precision{FP32, BF16, Int8} {
 					l := NewLinear(weight, bias, c.in, c.out, precision)
 					limit := 1e-6
-					if l.Precision() == BF16 {
+					switch l.Precision() {
+					case BF16:
 						limit = 8e-3
+					case Int8:
+						limit = 2e-2
 					}
 					got := make([]float32, c.m*c.out)
 					l.Forward(got, x, c.m)
@@ -48,7 +51,15 @@ func TestPrecision(t *testing.T) {
 		if kernel.Active().Tier() == kernel.AVX512BF16 {
 			native = BF16
 		}
-		for asked, want := range map[Precision]Precision{FP32: FP32, Auto: native, BF16: native} {
+		bytes := native
+		if kernel.Active().HasInt8() {
+			bytes = Int8
+		} else {
+			t.Log("this tier multiplies no bytes here")
+		}
+		for asked, want := range map[Precision]Precision{
+			FP32: FP32, Auto: native, BF16: native, Int8: bytes,
+		} {
 			l := NewLinear(make([]float32, 6), nil, 2, 3, asked)
 			if got := l.Precision(); got != want {
 				t.Errorf("asked for %d, got %d, want %d", asked, got, want)

@@ -7,11 +7,14 @@ import (
 	"evident/internal/kernel"
 )
 
-// matrix is rows of float32 or of bf16, ld apart; exactly one of the slices is set.
+// matrix is rows of float32, bf16 or bytes with a scale a row, ld apart; exactly one of the first
+// three slices is set.
 type matrix struct {
-	f32  []float32
-	bf16 []uint16
-	ld   int
+	f32    []float32
+	bf16   []uint16
+	int8   []uint8
+	scales []float32
+	ld     int
 }
 
 // workspace is the memory of one forward pass, kept from call to call.
@@ -20,12 +23,14 @@ type workspace struct {
 	set     *kernel.Set
 	workers []*scratch
 
-	narrow, qkv, mixed, wide buffer
+	narrow, scales, qkv, mixed, wide buffer
 }
 
 // scratch is the memory of one worker.
 type scratch struct {
 	tile    []float32 // [rows, 32]
+	sums    []int32   // [rows, 32]: of products of bytes
+	zeros   []float32 // [32]: no bias
 	mask    []float32 // [32]: what is added to the last panel of scores
 	scores  buffer    // [rows, T]
 	weights buffer    // [rows, T] as bf16
@@ -38,6 +43,7 @@ type scratch struct {
 type buffer struct {
 	f32  []float32
 	bf16 []uint16
+	int8 []uint8
 }
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
@@ -49,6 +55,7 @@ func newWorkspace(set *kernel.Set, wish int) *workspace {
 	for len(w.workers) < w.threads {
 		w.workers = append(w.workers, &scratch{
 			tile: aligned[float32](tileRowsMax * kernel.Columns),
+			sums: aligned[int32](tileRowsMax * kernel.Columns), zeros: make([]float32, kernel.Columns),
 			mask: aligned[float32](kernel.Columns), inverse: aligned[float32](tileRowsMax),
 		})
 	}
@@ -64,7 +71,7 @@ func (w *workspace) release() {
 }
 
 // aligned returns n zeroed values that begin on a cache line.
-func aligned[T float32 | uint16](n int) []T {
+func aligned[T float32 | uint16 | int32 | uint8 | int8](n int) []T {
 	const line = 64
 	size := int(unsafe.Sizeof(*new(T)))
 	all := make([]T, n+line/size)
@@ -86,6 +93,13 @@ func (b *buffer) halves(n int) []uint16 {
 	return b.bf16[:n]
 }
 
+func (b *buffer) bytes(n int) []uint8 {
+	if cap(b.int8) < n {
+		b.int8 = aligned[uint8](n + n/8)
+	}
+	return b.int8[:n]
+}
+
 // matrix shapes the buffer as m rows of n columns. A row is whole panels and a cache line more:
 // rows a multiple of 4 KiB apart would fall into the same few cache sets.
 func (b *buffer) matrix(m, n int, bf16 bool) matrix {
@@ -98,9 +112,13 @@ func (b *buffer) matrix(m, n int, bf16 bool) matrix {
 	return matrix{f32: b.floats(m * ld), ld: ld}
 }
 
-// narrowed returns x [m, n] as the precision asks: x itself, or its values rounded to bf16.
-func (w *workspace) narrowed(x matrix, m, n int, bf16 bool) matrix {
-	if !bf16 || x.bf16 != nil {
+// narrowed returns x [m, n] as the precision asks: x itself, or its values rounded to bf16 or to
+// bytes. It is of use until the next call.
+func (w *workspace) narrowed(x matrix, m, n int, precision Precision) matrix {
+	switch {
+	case precision == Int8:
+		return w.quantised(x, m, n)
+	case precision == FP32 || x.bf16 != nil:
 		return x
 	}
 	const step = 32
@@ -114,6 +132,19 @@ func (w *workspace) narrowed(x matrix, m, n int, bf16 bool) matrix {
 				to.bf16[row*to.ld+n] = 0 // its pair is multiplied
 			}
 		}
+	})
+	return to
+}
+
+// quantised returns x [m, n] in bytes, with a scale a row.
+func (w *workspace) quantised(x matrix, m, n int) matrix {
+	const step, line = 32, 64
+	ld := (n+line-1)/line*line + line
+	to := matrix{int8: w.narrow.bytes(m * ld), scales: w.scales.floats(m), ld: ld}
+	shared.do(w.threads, (m+step-1)/step, float64(m*n)*4, func(_, item int) {
+		from := item * step
+		w.set.Quantise(to.int8[from*ld:], ld, to.scales[from:], x.f32[from*x.ld:], x.ld,
+			min(step, m-from), n)
 	})
 	return to
 }

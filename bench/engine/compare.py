@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times our encoder against ONNX Runtime, taking turns, and prints ratios.
+"""Times our encoder against ONNX Runtime and torch, taking turns, and prints ratios.
 
 Every turn runs each side once, so that whatever else the machine does hits both. One thread is
 judged by CPU time, several threads by wall clock; of many turns the least of each side counts, and
@@ -14,20 +14,24 @@ import subprocess
 import time
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import BertConfig, BertModel
 
-CASES = [("minilm-l6", 6, 256), ("bert-12x384", 12, 192)]
+# Name, layers, width, heads, tokens.
+CASES = [("minilm-l6", 6, 384, 12, 256), ("bert-12x384", 12, 384, 12, 192),
+         ("bert-base", 12, 768, 12, 512)]
 
 
-def model_of(layers, folder):
+def model_of(layers, width, heads, folder, attention="eager"):
     """A BERT encoder: random weights, or those of a Hugging Face folder."""
     torch.manual_seed(layers)
     if folder:
-        return BertModel.from_pretrained(folder, attn_implementation="eager").eval()
-    config = BertConfig(hidden_size=384, num_hidden_layers=layers, num_attention_heads=12,
-                        intermediate_size=1536, vocab_size=1000, attn_implementation="eager")
+        return BertModel.from_pretrained(folder, attn_implementation=attention).eval()
+    config = BertConfig(hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+                        intermediate_size=4 * width, vocab_size=1000, attn_implementation=attention)
     return BertModel(config).eval()
 
 
@@ -37,6 +41,7 @@ class Layers(torch.nn.Module):
     def __init__(self, encoder):
         super().__init__()
         self.encoder = encoder
+        self.eval()
 
     def forward(self, x):
         return self.encoder(x)[0]
@@ -119,6 +124,23 @@ class Theirs:
         return time.perf_counter() - wall, time.process_time() - cpu
 
 
+class Torch:
+    """torch with weights, activations and residual stream in bf16: what model.bfloat16() gives."""
+
+    def __init__(self, model, x, threads):
+        self.encoder = Layers(model.encoder.bfloat16())
+        self.x, self.threads = x.bfloat16(), threads
+
+    def run(self, _):
+        torch.set_num_threads(self.threads)
+        cpu, wall = time.process_time(), time.perf_counter()
+        with torch.inference_mode():
+            y = self.encoder(self.x)
+        times = time.perf_counter() - wall, time.process_time() - cpu
+        self.result = y.float().numpy().ravel()
+        return times
+
+
 def error(got, want):
     return float(np.sqrt(((got - want) ** 2).sum() / (want ** 2).sum()))
 
@@ -137,30 +159,36 @@ def turns(sides, threads, seconds):
 
 def report(name, threads, sides, times):
     clock = "CPU" if threads == 1 else "wall"
-    # The better of ONNX Runtime's two graphs is the one to beat.
-    base = min((t for s, t in zip(sides, times) if s.startswith("ort")), key=lambda t: t.min())
+    # The better of ONNX Runtime's two float32 graphs is the one to beat.
+    base = min((t for s, t in zip(sides, times) if s.startswith("ort fp32")), key=lambda t: t.min())
     for side, t in zip(sides, times):
         low, middle, high = np.percentile(base / t, [10, 50, 90])
         print(f"| {name} | {threads} | {side} "
               f"| {1e3 * t.min():.1f} | {1e3 * np.median(t):.1f} | {clock} | {base.min() / t.min():.2f} | {middle:.2f} ({low:.2f}–{high:.2f}) | {len(t)} |")
 
 
-def compare(args, name, layers, tokens, folder):
-    model = model_of(layers, folder)
+def compare(args, name, layers, width, heads, tokens, folder):
+    model = model_of(layers, width, heads, folder)
     ids = torch.randint(model.config.vocab_size, (1, tokens),
                         generator=torch.Generator().manual_seed(1))
     work = pathlib.Path(args.work)
     plain, fused, ours = (work / f"{name}{end}" for end in (".onnx", ".fused.onnx", ".bin"))
+    int8 = work / f"{name}.int8.onnx"
     with torch.no_grad():
         x = model.embeddings(ids)
         want = model.double().encoder(x.double())[0].numpy().ravel()
         model = model.float()
         operators = export(model, x, plain, fused)
+    quantize_dynamic(str(fused), str(int8), weight_type=QuantType.QInt8, per_channel=True,
+                     extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
     write_ours(model, x, ours)
     for threads in args.threads:
         sides = {"ours fp32": Ours(args.ours, ours, "fp32"),
                  "ours bf16": Ours(args.ours, ours, "bf16"),
-                 "ort fp32": Theirs(plain, x, threads), "ort fp32 fused": Theirs(fused, x, threads)}
+                 "ours int8": Ours(args.ours, ours, "int8"),
+                 "ort fp32": Theirs(plain, x, threads), "ort fp32 fused": Theirs(fused, x, threads),
+                 "ort int8 fused": Theirs(int8, x, threads),
+                 "torch bf16": Torch(model_of(layers, width, heads, folder, "sdpa"), x, threads)}
         report(name, threads, sides, turns(sides, threads, args.seconds))
         for side, s in sides.items():
             got = s.output(work / "output.bin") if isinstance(s, Ours) else s.result
@@ -186,6 +214,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--model", action="append", default=[], metavar="LAYERS=FOLDER",
                         help="take the weights of a Hugging Face folder instead of random ones")
+    parser.add_argument("--case", default="", help="only models whose name contains this")
     args = parser.parse_args()
     args.notes = []
     folders = dict(m.split("=", 1) for m in args.model)
@@ -194,8 +223,10 @@ def main():
     print("| model | threads | side | least ms | median ms | clock "
           "| ort/it (least) | ort/it (median, 10–90 %) | n |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
-    for name, layers, tokens in CASES:
-        compare(args, f"{name}-{tokens}", layers, tokens, folders.get(str(layers)))
+    for name, layers, width, heads, tokens in CASES:
+        if args.case in name:
+            folder = folders.get(str(layers)) if width == 384 else None
+            compare(args, f"{name}-{tokens}", layers, width, heads, tokens, folder)
     print()
     for note in args.notes:
         print("-", note)

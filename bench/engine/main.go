@@ -3,7 +3,7 @@
 // Command engine is our side of the comparison with ONNX Runtime: it loads one encoder and runs it
 // whenever it is told to, so that the two sides can take turns.
 //
-//	engine FILE fp32|bf16
+//	engine FILE fp32|bf16|int8
 //
 // FILE begins with a line of JSON (the struct header); then come the float32 values of the input
 // and of each layer's tensors, little-endian. Standard input holds one line a run: the number of
@@ -43,11 +43,13 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("engine: ")
 	if len(os.Args) != 3 {
-		log.Fatal("usage: engine FILE fp32|bf16")
+		log.Fatal("usage: engine FILE fp32|bf16|int8")
 	}
-	precision, ok := map[string]nn.Precision{"fp32": nn.FP32, "bf16": nn.BF16}[os.Args[2]]
+	precision, ok := map[string]nn.Precision{
+		"fp32": nn.FP32, "bf16": nn.BF16, "int8": nn.Int8,
+	}[os.Args[2]]
 	if !ok {
-		log.Fatalf("unknown precision %q: want fp32 or bf16", os.Args[2])
+		log.Fatalf("unknown precision %q: want fp32, bf16 or int8", os.Args[2])
 	}
 	file, err := os.Open(os.Args[1])
 	if err != nil {
