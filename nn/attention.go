@@ -9,11 +9,12 @@ import (
 // attention computes softmax(q·kᵀ/√size)·v for every head of every sequence.
 type attention struct {
 	set   *kernel.Set
-	d     int    // model width
-	heads int    // h
-	size  int    // of a head, d/h
-	qkv   matrix // [M, 3d]: queries, keys, values, each [h, size]
-	out   matrix // [M, d]
+	d     int       // model width
+	heads int       // h
+	size  int       // of a head, d/h
+	qkv   matrix    // [M, 3d]: queries, keys, values, each [h, size]
+	out   matrix    // [M, d]
+	maps  []float32 // for each sequence [h, n, n]: gets the weights; nil where nobody asked
 }
 
 // run splits the work into heads of sequences and, where those are few, parts of their rows. The
@@ -31,6 +32,13 @@ func (a *attention) run(w *workspace, seqs Sequences) {
 		tiles := split(longest, a.set.TileRows()).count
 		parts = max(1, min((2*w.threads+items-1)/max(items, 1), tiles))
 	}
+	var before []int // squares of the sequences before each one
+	if a.maps != nil {
+		before = make([]int, len(seqs))
+		for i := range len(seqs) - 1 {
+			before[i+1] = before[i] + (seqs[i+1]-seqs[i])*(seqs[i+1]-seqs[i])
+		}
+	}
 	shared.do(w.threads, items*parts, flop, func(worker, item int) {
 		sequence, head := item/parts/a.heads, item/parts%a.heads
 		from, to := seqs[sequence], seqs[sequence+1]
@@ -38,13 +46,21 @@ func (a *attention) run(w *workspace, seqs Sequences) {
 		part := item % parts
 		first, last := tiles.count*part/parts, tiles.count*(part+1)/parts
 		if first < last {
-			a.head(w.workers[worker], head, from, to, tiles, first, last)
+			var weights []float32
+			if a.maps != nil {
+				n := to - from
+				weights = a.maps[before[sequence]*a.heads+head*n*n:][:n*n]
+			}
+			a.head(w.workers[worker], head, from, to, tiles, first, last, weights)
 		}
 	})
 }
 
-// head runs tiles [first, last) of one head of the sequence of rows [from, to).
-func (a *attention) head(s *scratch, head, from, to int, tiles blocks, first, last int) {
+// head runs tiles [first, last) of one head of the sequence of rows [from, to). Its weights [n, n]
+// are kept where asked for.
+func (a *attention) head(
+	s *scratch, head, from, to int, tiles blocks, first, last int, kept []float32,
+) {
 	n := to - from
 	padded := (n + kernel.Columns - 1) / kernel.Columns * kernel.Columns
 	for j := range s.mask {
@@ -60,6 +76,10 @@ func (a *attention) head(s *scratch, head, from, to int, tiles blocks, first, la
 		for i := first; i < last; i++ {
 			row, rows := tiles.at(i)
 			a.tileBF16(s, scores, weights, head, from+row, rows, n, padded)
+			if kept != nil { // the product took rounded ones
+				a.set.Softmax(scores, rows, padded, padded+16, a.scale())
+				keep(kept[row*n:], scores, rows, n, padded+16)
+			}
 		}
 		return
 	}
@@ -67,6 +87,16 @@ func (a *attention) head(s *scratch, head, from, to int, tiles blocks, first, la
 	for i := first; i < last; i++ {
 		row, rows := tiles.at(i)
 		a.tileF32(s, scores, head, from+row, rows, n, padded)
+		if kept != nil {
+			keep(kept[row*n:], scores, rows, n, padded+16)
+		}
+	}
+}
+
+// keep copies rows of n weights, ld apart, to rows end to end.
+func keep(dst, weights []float32, rows, n, ld int) {
+	for i := range rows {
+		copy(dst[i*n:][:n], weights[i*ld:])
 	}
 }
 

@@ -35,6 +35,15 @@ const groupRows = 1024
 // after at most one layer of about a thousand rows or of one sequence, and returns its error; x is then
 // of no use.
 func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) error {
+	return e.ForwardMaps(ctx, x, seqs, nil)
+}
+
+// ForwardMaps is [Encoder.Forward] that also writes the attention weights of the layers named in maps:
+// for each sequence of n tokens in turn softmax(q·kᵀ/√(d/h)) as [h, n, n], a row a query. They are
+// float32 in every precision. A slice of another length panics.
+func (e *Encoder) ForwardMaps(
+	ctx context.Context, x []float32, seqs Sequences, maps map[int][]float32,
+) error {
 	seqs.Check()
 	if len(x) < seqs.Rows()*e.Width {
 		panic(fmt.Sprintf("nn: %d values are not %d rows of width %d", len(x), seqs.Rows(), e.Width))
@@ -44,39 +53,68 @@ func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) erro
 	}
 	w := newWorkspace(e.Layers[0].QKV.set, e.Threads)
 	defer w.release()
+	e.checkMaps(seqs, maps)
 	groups := seqs.groups(groupRows)
 	for i := range e.Layers {
 		for _, group := range groups {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			e.Layers[i].forward(w, x[group.first*e.Width:], e.Width, group.seqs)
+			weights := maps[i]
+			if weights != nil {
+				weights = weights[group.before*e.Layers[i].Heads:]
+			}
+			e.Layers[i].forward(w, x[group.first*e.Width:], e.Width, group.seqs, weights)
 		}
 	}
 	return nil
 }
 
+// checkMaps panics unless every map has room for all sequences of its layer, and no more.
+func (e *Encoder) checkMaps(seqs Sequences, maps map[int][]float32) {
+	for layer, weights := range maps {
+		if layer < 0 || layer >= len(e.Layers) {
+			panic(fmt.Sprintf("nn: maps of layer %d are asked for, there are %d", layer, len(e.Layers)))
+		}
+		if want := e.Layers[layer].Heads * seqs.squares(); len(weights) != want {
+			panic(fmt.Sprintf("nn: the map of layer %d has %d values, want %d",
+				layer, len(weights), want))
+		}
+	}
+}
+
+// squares returns Σn² of the sequences: the weights of one head.
+func (s Sequences) squares() int {
+	sum := 0
+	for i := 1; i < len(s); i++ {
+		sum += (s[i] - s[i-1]) * (s[i] - s[i-1])
+	}
+	return sum
+}
+
 // group is neighbouring sequences, counted from their own first row.
 type group struct {
-	first int
-	seqs  Sequences
+	first  int
+	before int // squares of the sequences before the group
+	seqs   Sequences
 }
 
 // groups cuts a batch between sequences into groups of at most so many rows.
 func (s Sequences) groups(rowsMax int) []group {
 	var all []group
-	for from := 0; from+1 < len(s); {
+	for from, before := 0, 0; from+1 < len(s); {
 		to := from + 1
 		for to+1 < len(s) && s[to+1]-s[from] <= rowsMax {
 			to++
 		}
-		g := group{first: s[from], seqs: make(Sequences, 0, to-from+1)}
+		g := group{first: s[from], before: before, seqs: make(Sequences, 0, to-from+1)}
 		for _, row := range s[from : to+1] {
 			g.seqs = append(g.seqs, row-g.first)
 		}
 		if g.seqs.Rows() > 0 {
 			all = append(all, g)
 		}
+		before += g.seqs.squares()
 		from = to
 	}
 	return all
@@ -90,8 +128,10 @@ func keyPanels(d int) [2]int {
 	return [2]int{(d + kernel.Columns - 1) / kernel.Columns, 2 * d / kernel.Columns}
 }
 
-// forward runs the layer on x [m, d], in place.
-func (l *EncoderLayer) forward(w *workspace, x []float32, d int, seqs Sequences) {
+// forward runs the layer on x [m, d], in place; weights is nil or gets the attention weights.
+func (l *EncoderLayer) forward(
+	w *workspace, x []float32, d int, seqs Sequences, weights []float32,
+) {
 	m := seqs.Rows()
 	stream := matrix{f32: x, ld: d}
 	if d%l.Heads != 0 || l.QKV.Out != 3*d {
@@ -111,7 +151,7 @@ func (l *EncoderLayer) forward(w *workspace, x []float32, d int, seqs Sequences)
 			mixed.bf16[row*mixed.ld+d] = 0 // its pair is multiplied
 		}
 	}
-	a := attention{set: w.set, d: d, heads: l.Heads, size: size, qkv: qkv, out: mixed}
+	a := attention{set: w.set, d: d, heads: l.Heads, size: size, qkv: qkv, out: mixed, maps: weights}
 	a.run(w, seqs)
 	l.Out.multiply(w, output{matrix: stream, add: true},
 		w.narrowed(mixed, m, d, l.Out.Precision()), m)

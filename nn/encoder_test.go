@@ -196,10 +196,10 @@ func TestGroups(t *testing.T) {
 	}{
 		{Sequences{0}, "[]"},
 		{Sequences{0, 0}, "[]"},
-		{Sequences{0, 5}, "[{0 [0 5]}]"},
-		{Sequences{0, 5, 10, 11}, "[{0 [0 5 10]} {10 [0 1]}]"},
-		{Sequences{0, 30, 31, 60}, "[{0 [0 30]} {30 [0 1]} {31 [0 29]}]"},
-		{Sequences{0, 10, 10, 20}, "[{0 [0 10 10]} {10 [0 10]}]"},
+		{Sequences{0, 5}, "[{0 0 [0 5]}]"},
+		{Sequences{0, 5, 10, 11}, "[{0 0 [0 5 10]} {10 50 [0 1]}]"},
+		{Sequences{0, 30, 31, 60}, "[{0 0 [0 30]} {30 900 [0 1]} {31 901 [0 29]}]"},
+		{Sequences{0, 10, 10, 20}, "[{0 0 [0 10 10]} {10 100 [0 10]}]"},
 	} {
 		if got := fmt.Sprint(c.seqs.groups(10)); got != c.want {
 			t.Errorf("%v: got %s, want %s", c.seqs, got, c.want)
