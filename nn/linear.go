@@ -129,19 +129,17 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 	if dst.unbiased[0] <= panel && panel < dst.unbiased[1] {
 		bias = s.zeros
 	}
+	b := panel * l.panelSize(l.Precision())
 	switch {
 	case l.int8 != nil:
 		quads := (l.In + kernel.Quad - 1) / kernel.Quad
-		l.set.TileInt8(s.sums, kernel.Columns, x.int8[row*x.ld:], x.ld,
-			l.int8[panel*quads*kernel.Quad*kernel.Columns:], l.offset[column:], rows, quads, 1)
+		l.set.TileInt8(s.sums, kernel.Columns, x.int8[row*x.ld:], x.ld, l.int8[b:],
+			l.offset[column:], rows, quads, 1)
 		l.set.Dequantise(to, ld, s.sums, x.scales[row:], l.scales[column:], bias, rows)
 	case l.bf16 != nil:
-		pairs := (l.In + 1) / 2
-		l.set.TileBF16(to, ld, x.bf16[row*x.ld:], x.ld,
-			l.bf16[panel*pairs*2*kernel.Columns:], bias, rows, pairs, 1)
+		l.set.TileBF16(to, ld, x.bf16[row*x.ld:], x.ld, l.bf16[b:], bias, rows, (l.In+1)/2, 1)
 	default:
-		l.set.TileF32(to, ld, x.f32[row*x.ld:], x.ld,
-			l.f32[panel*l.In*kernel.Columns:], bias, rows, l.In, 1)
+		l.set.TileF32(to, ld, x.f32[row*x.ld:], x.ld, l.f32[b:], bias, rows, l.In, 1)
 	}
 	if dst.activate {
 		l.set.Activate(dst.function, to, rows, ld)

@@ -2,8 +2,8 @@
 // activations, in generated assembly for amd64 and in plain Go for every other machine.
 //
 // Matrices are multiplied as C = A·B, where A is row-major and B is packed into panels of 32
-// columns: [N/32][K][32] for float32, [N/32][K/2][32][2] for bf16. A panel is the same for every
-// tier, so packed weights outlive the choice of a tier.
+// columns: [N/32][K][32] for float32, [N/32][K/2][32][2] for bf16, [N/32][K/4][32][4] for bytes. A
+// panel is the same for every tier, so packed weights outlive the choice of a tier.
 //
 // Everything here is serial and allocates nothing on the way; package nn splits the work.
 // Shapes are promised by the caller: a slice that is too short is a broken invariant and panics.
