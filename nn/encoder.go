@@ -31,16 +31,16 @@ type Encoder struct {
 const groupRows = 1024
 
 // Forward runs all layers on x [M, d] in place. Tokens attend within their own sequence only; a
-// sequence's result does not depend on what else is in the batch. It stops when ctx ends,
-// after at most one layer of about a thousand rows or of one sequence, and returns its error; x is then
-// of no use.
+// sequence's result does not depend on what else is in the batch. It stops when ctx ends, after at
+// most one layer of about a thousand rows or of one sequence, and returns its error; x is then of
+// no use.
 func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) error {
 	return e.ForwardMaps(ctx, x, seqs, nil)
 }
 
-// ForwardMaps is [Encoder.Forward] that also writes the attention weights of the layers named in maps:
-// for each sequence of n tokens in turn softmax(q·kᵀ/√(d/h)) as [h, n, n], a row a query. They are
-// float32 in every precision. A slice of another length panics.
+// ForwardMaps is [Encoder.Forward] that also writes the attention weights of the layers named in
+// maps: for each sequence of n tokens in turn softmax(q·kᵀ/√(d/h)) as [h, n, n], a row a query.
+// They are float32 in every precision. A slice of another length panics.
 func (e *Encoder) ForwardMaps(
 	ctx context.Context, x []float32, seqs Sequences, maps map[int][]float32,
 ) error {
@@ -48,12 +48,12 @@ func (e *Encoder) ForwardMaps(
 	if len(x) < seqs.Rows()*e.Width {
 		panic(fmt.Sprintf("nn: %d values are not %d rows of width %d", len(x), seqs.Rows(), e.Width))
 	}
+	e.checkMaps(seqs, maps)
 	if len(e.Layers) == 0 {
 		return ctx.Err()
 	}
 	w := newWorkspace(e.Layers[0].QKV.set, e.Threads)
 	defer w.release()
-	e.checkMaps(seqs, maps)
 	groups := seqs.groups(groupRows)
 	for i := range e.Layers {
 		for _, group := range groups {

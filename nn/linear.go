@@ -21,7 +21,8 @@ type Linear struct {
 }
 
 // NewLinear packs a weight [out, in] (PyTorch's layout) and a bias [out], which may be nil. The
-// weight is not kept. What the CPU does not multiply natively becomes FP32 or, Int8 where it can, BF16.
+// weight is not kept. What the CPU does not multiply natively becomes FP32 or, Int8 where it can,
+// BF16.
 func NewLinear(weight, bias []float32, in, out int, precision Precision) *Linear {
 	if len(weight) != in*out || bias != nil && len(bias) != out {
 		panic(fmt.Sprintf("nn: a linear layer of %d×%d got %d weights and %d biases",

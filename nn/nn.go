@@ -11,8 +11,9 @@ import "fmt"
 type Precision uint8
 
 // The precisions. Auto is BF16 where the CPU multiplies it natively, FP32 elsewhere. Int8 has to be
-// asked for: bytes with one scale a token and one an output column, twice as fast as bf16 and several
-// times less exact; attention stays as in Auto. Where the CPU multiplies no bytes, Int8 is Auto.
+// asked for: bytes with one scale a token and one an output column, 1.5 times as fast as bf16 and
+// five to ten times less exact (docs/results.md); attention stays as in Auto. Where the CPU
+// multiplies no bytes, Int8 is Auto.
 const (
 	Auto Precision = iota
 	FP32

@@ -43,7 +43,11 @@ func (a *app) printExamination(e *evident.Examination) {
 	fmt.Fprintf(out, "cpu     %s (%s)\n", e.CPU.Tier, strings.Join(e.CPU.Features, " "))
 	for _, precision := range []string{"fp32", "bf16", "int8"} {
 		if g, ok := e.GEMM[precision]; ok {
-			fmt.Fprintf(out, "%s    %.0f GFLOP/s on one core", precision, g.GFLOPS)
+			unit := "GFLOP/s"
+			if precision == "int8" {
+				unit = "Gop/s"
+			}
+			fmt.Fprintf(out, "%s    %.0f %s on one core", precision, g.GFLOPS, unit)
 			if g.Peak > 0 {
 				fmt.Fprintf(out, ", %.0f %% of its measured peak %.0f", 100*g.Fraction, g.Peak)
 			}

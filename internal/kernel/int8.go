@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// Products of bytes: a row x of the left factor becomes u = round(x/s) + 128 with its own scale
-// s = max|x|/127, a column w of the right one v = round(w/t) with its own scale t = max|w|/127. Then
+// Products of bytes: a row x of the left factor becomes u = round(x/s) + 128 with its own scale s =
+// max|x|/127, a column w of the right one v = round(w/t) with its own scale t = max|w|/127. Then
 // x·w ≈ s·t·(u·v - 128·Σv), and the sum of products is exact in 32 bits for up to 66,000 values.
 
 // Quad is the number of bytes that are multiplied and added at once.
@@ -65,7 +65,8 @@ func (s *Set) Quantise(
 }
 
 // Dequantise writes src[i, j]·factors[i]·scales[j] + bias[j] to the rows of dst, ldd apart; src is
-// one contiguous tile [rows, 32], factors are the scales of its rows and scales those of its columns.
+// one contiguous tile [rows, 32], factors are the scales of its rows and scales those of its
+// columns.
 func (s *Set) Dequantise(
 	dst []float32, ldd int, src []int32, factors, scales, bias []float32, rows int,
 ) {

@@ -78,53 +78,35 @@ func (s *Set) measureProduct(precision string) float64 {
 func (s *Set) product(precision string) func() {
 	switch precision {
 	case "bf16":
-		return s.productBF16()
+		tile := func(c []float32, ldc int, a []uint16, lda int, b []uint16, rows int) {
+			s.TileBF16(c, ldc, a, lda, b, nil, rows, measureK/2, 1)
+		}
+		return wholeProduct(s.tileRows, 32, tile)
 	case "int8":
-		return s.productInt8()
-	}
-	return s.productF32()
-}
-
-func (s *Set) productF32() func() {
-	lda, ldc := measureK+16, measurePanels*Columns
-	a, b := make([]float32, measureRows*lda), make([]float32, measurePanels*measureK*Columns)
-	c := make([]float32, measureRows*ldc)
-	return func() {
-		for p := range measurePanels {
-			for row := 0; row < measureRows; row += s.tileRows {
-				rows := min(s.tileRows, measureRows-row)
-				s.TileF32(c[row*ldc+p*Columns:], ldc, a[row*lda:], lda,
-					b[p*measureK*Columns:], nil, rows, measureK, 1)
-			}
+		tile := func(c []int32, ldc int, a []uint8, lda int, b []int8, rows int) {
+			s.TileInt8(c, ldc, a, lda, b, nil, rows, measureK/Quad, 1)
 		}
+		return wholeProduct(s.tileRows, 64, tile)
 	}
+	tile := func(c []float32, ldc int, a []float32, lda int, b []float32, rows int) {
+		s.TileF32(c, ldc, a, lda, b, nil, rows, measureK, 1)
+	}
+	return wholeProduct(s.tileRows, 16, tile)
 }
 
-func (s *Set) productBF16() func() {
-	lda, ldc := measureK+32, measurePanels*Columns
-	a, b := make([]uint16, measureRows*lda), make([]uint16, measurePanels*measureK*Columns)
-	c := make([]float32, measureRows*ldc)
+// wholeProduct returns a function that runs tile on every panel and block of rows. The rows of a are
+// padding values longer than they need to be, a cache line, as the layers have them.
+func wholeProduct[C, A, B any](
+	tileRows, padding int, tile func(c []C, ldc int, a []A, lda int, b []B, rows int),
+) func() {
+	lda, ldc := measureK+padding, measurePanels*Columns
+	a, b := make([]A, measureRows*lda), make([]B, measurePanels*measureK*Columns)
+	c := make([]C, measureRows*ldc)
 	return func() {
 		for p := range measurePanels {
-			for row := 0; row < measureRows; row += s.tileRows {
-				rows := min(s.tileRows, measureRows-row)
-				s.TileBF16(c[row*ldc+p*Columns:], ldc, a[row*lda:], lda,
-					b[p*measureK*Columns:], nil, rows, measureK/2, 1)
-			}
-		}
-	}
-}
-
-func (s *Set) productInt8() func() {
-	lda, ldc := measureK+64, measurePanels*Columns
-	a, b := make([]uint8, measureRows*lda), make([]int8, measurePanels*measureK*Columns)
-	c := make([]int32, measureRows*ldc)
-	return func() {
-		for p := range measurePanels {
-			for row := 0; row < measureRows; row += s.tileRows {
-				rows := min(s.tileRows, measureRows-row)
-				s.TileInt8(c[row*ldc+p*Columns:], ldc, a[row*lda:], lda,
-					b[p*measureK*Columns:], nil, rows, measureK/Quad, 1)
+			for row := 0; row < measureRows; row += tileRows {
+				rows := min(tileRows, measureRows-row)
+				tile(c[row*ldc+p*Columns:], ldc, a[row*lda:], lda, b[p*measureK*Columns:], rows)
 			}
 		}
 	}

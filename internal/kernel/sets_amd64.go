@@ -41,7 +41,8 @@ var sets = [...]Set{
 	},
 }
 
-// whereVNNI returns the kernels if this CPU multiplies bytes. That came to some CPUs of the tier only.
+// whereVNNI returns the kernels if this CPU multiplies bytes. That came to some CPUs of the tier
+// only.
 func whereVNNI(tiles []tileFunc) []tileFunc {
 	if !cpu.X86.HasAVX512VNNI {
 		return nil

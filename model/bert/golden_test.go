@@ -56,8 +56,9 @@ func openGolden(t testing.TB, path string) (g golden, pairs []Pair) {
 // bfloat16. Merely rounding both factors of all linear products to bfloat16, with all else in
 // float32, costs 5.0e-3 on the inputs of minilm.safetensors (tools/ref/encoders.py rounding), and
 // 5.3e-3 with queries, keys and values rounded too; the last layer's products into the stream are
-// float32 for that reason. Bytes have no bar, but a bound that a broken scale exceeds: all-MiniLM-L6-v2 has
-// values that spend most of a scale, and errs by 7.5e-2. The few terms of the small models do not average out.
+// float32 for that reason. Bytes have no bar, but a bound that a broken scale exceeds:
+// all-MiniLM-L6-v2 has values that spend most of a scale, and errs by 7.5e-2. The few terms of the
+// small models do not average out.
 var precisions = []struct {
 	name      string
 	precision nn.Precision
