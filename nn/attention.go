@@ -8,13 +8,14 @@ import (
 
 // attention computes softmax(q·kᵀ/√size)·v for every head of every sequence.
 type attention struct {
-	set   *kernel.Set
-	d     int       // model width
-	heads int       // h
-	size  int       // of a head, d/h
-	qkv   matrix    // [M, 3d]: queries, keys, values, each [h, size]
-	out   matrix    // [M, d]
-	maps  []float32 // for each sequence [h, n, n]: gets the weights; nil where nobody asked
+	set    *kernel.Set
+	d      int       // model width
+	heads  int       // h
+	size   int       // of a head, d/h
+	causal bool      // no weight on tokens behind the query
+	qkv    matrix    // [M, 3d]: queries, keys, values, each [h, size]
+	out    matrix    // [M, d]
+	maps   []float32 // for each sequence [h, n, n]: gets the weights; nil where nobody asked
 }
 
 // run splits the work into heads of sequences and, where those are few, parts of their rows. The
@@ -75,7 +76,7 @@ func (a *attention) head(
 		weights := s.weights.halves(a.set.TileRows() * (padded + 32))
 		for i := first; i < last; i++ {
 			row, rows := tiles.at(i)
-			a.tileBF16(s, scores, weights, head, from+row, rows, n, padded)
+			a.tileBF16(s, scores, weights, head, from, from+row, rows, n, padded)
 			if kept != nil { // the product took rounded ones
 				a.set.Softmax(scores, rows, padded, padded+16, a.scale())
 				keep(kept[row*n:], scores, rows, n, padded+16)
@@ -86,7 +87,7 @@ func (a *attention) head(
 	a.packF32(s, head, from, n, padded)
 	for i := first; i < last; i++ {
 		row, rows := tiles.at(i)
-		a.tileF32(s, scores, head, from+row, rows, n, padded)
+		a.tileF32(s, scores, head, from, from+row, rows, n, padded)
 		if kept != nil {
 			keep(kept[row*n:], scores, rows, n, padded+16)
 		}
@@ -136,13 +137,28 @@ func (a *attention) packBF16(s *scratch, head, from, n, padded int) {
 
 func (a *attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.size))) }
 
-// tileF32 computes a tile of rows of the output, scores first, then weights in their place.
-func (a *attention) tileF32(s *scratch, scores []float32, head, row, rows, n, padded int) {
+// hide takes from queries [first, first+rows) the keys behind them.
+func (a *attention) hide(scores []float32, ld, first, rows, n int) {
+	if !a.causal {
+		return
+	}
+	for i := range rows {
+		behind := scores[i*ld:][min(first+i+1, n):n]
+		for j := range behind {
+			behind[j] = float32(math.Inf(-1))
+		}
+	}
+}
+
+// tileF32 computes a tile of rows of the output of the sequence that begins at from: scores first,
+// then weights in their place.
+func (a *attention) tileF32(s *scratch, scores []float32, head, from, row, rows, n, padded int) {
 	q, ld := a.qkv.f32[row*a.qkv.ld+head*a.size:], padded+16
 	full := padded/kernel.Columns - 1 // panels before the last one, which is masked
 	a.set.TileF32(scores, ld, q, a.qkv.ld, s.keys.f32, nil, rows, a.size, full)
 	a.set.TileF32(scores[full*kernel.Columns:], ld, q, a.qkv.ld,
 		s.keys.f32[full*kernel.Columns*a.size:], s.mask, rows, a.size, 1)
+	a.hide(scores, ld, row-from, rows, n)
 	a.set.Softmax(scores, rows, padded, ld, a.scale())
 	for p := range a.panels() {
 		a.set.TileF32(s.tile, kernel.Columns, scores, ld,
@@ -153,13 +169,14 @@ func (a *attention) tileF32(s *scratch, scores []float32, head, row, rows, n, pa
 
 // tileBF16 is tileF32 with products of bf16; the weights are divided by their sum at the end.
 func (a *attention) tileBF16(
-	s *scratch, scores []float32, weights []uint16, head, row, rows, n, padded int,
+	s *scratch, scores []float32, weights []uint16, head, from, row, rows, n, padded int,
 ) {
 	q, ld, ldw := a.qkv.bf16[row*a.qkv.ld+head*a.size:], padded+16, padded+32
 	full := padded/kernel.Columns - 1
 	a.set.TileBF16(scores, ld, q, a.qkv.ld, s.keys.bf16, nil, rows, a.size/2, full)
 	a.set.TileBF16(scores[full*kernel.Columns:], ld, q, a.qkv.ld,
 		s.keys.bf16[full*kernel.Columns*a.size:], s.mask, rows, a.size/2, 1)
+	a.hide(scores, ld, row-from, rows, n)
 	a.set.SoftmaxBF16(weights, ldw, s.inverse, scores, rows, padded, ld, a.scale())
 	pairs := (n + 1) / 2
 	for p := range a.panels() {
@@ -178,5 +195,5 @@ func (a *attention) store(tile []float32, head, p, row, rows int) {
 		a.set.ToBF16(a.out.bf16[at:], a.out.ld, tile, kernel.Columns, rows, width)
 		return
 	}
-	storeNarrow(a.out.f32[at:], a.out.ld, tile, rows, width, false)
+	storeNarrow(a.out.f32[at:], a.out.ld, tile, kernel.Columns, rows, width, false)
 }

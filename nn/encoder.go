@@ -7,8 +7,17 @@ import (
 	"evident/internal/kernel"
 )
 
-// EncoderLayer is one post-norm block (Vaswani et al. 2017, as BERT uses it):
-// x = AttentionNorm(x + Out(attention(QKV(x)))); x = FeedForwardNorm(x + Down(act(Up(x)))).
+// EncoderLayer is one block. Post-norm (Vaswani et al. 2017, as BERT uses it):
+//
+//	x = AttentionNorm(x + Out(attention(QKV(x))))
+//	x = FeedForwardNorm(x + Down(act(Up(x))))
+//
+// and pre-norm, as vision transformers and CLIP's text tower use it:
+//
+//	x = x + Out(attention(QKV(AttentionNorm(x))))
+//	x = x + Down(act(Up(FeedForwardNorm(x))))
+//
+// A layer scale belongs into the rows of Out and Down.
 type EncoderLayer struct {
 	Heads           int
 	QKV             *Linear // [3d, d]: queries, keys, values, each [h, d/h]
@@ -17,13 +26,15 @@ type EncoderLayer struct {
 	AttentionNorm   *LayerNorm
 	FeedForwardNorm *LayerNorm
 	Activation      Activation
+	PreNorm         bool
 }
 
 // Encoder is a stack of layers. It may be used by any number of callers at once.
 type Encoder struct {
 	Width   int // d
 	Layers  []EncoderLayer
-	Threads int // most threads one call uses; 0 means GOMAXPROCS. The result does not depend on it
+	Threads int  // most threads one call uses; 0 means GOMAXPROCS. The result does not depend on it
+	Causal  bool // a token attends to itself and those before it, not to those behind
 }
 
 // groupRows bounds the rows that go through a layer together, unless one sequence is longer:
@@ -35,20 +46,19 @@ const groupRows = 1024
 // most one layer of about a thousand rows or of one sequence, and returns its error; x is then of
 // no use.
 func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) error {
-	return e.ForwardMaps(ctx, x, seqs, nil)
+	return e.ForwardKeep(ctx, x, seqs, nil)
 }
 
-// ForwardMaps is [Encoder.Forward] that also writes the attention weights of the layers named in
-// maps: for each sequence of n tokens in turn softmax(q·kᵀ/√(d/h)) as [h, n, n], a row a query.
-// They are float32 in every precision. A slice of another length panics.
-func (e *Encoder) ForwardMaps(
-	ctx context.Context, x []float32, seqs Sequences, maps map[int][]float32,
+// ForwardKeep is [Encoder.Forward] that also leaves behind what the layers named in keep computed.
+// The result is the same to the bit.
+func (e *Encoder) ForwardKeep(
+	ctx context.Context, x []float32, seqs Sequences, keep map[int]*Kept,
 ) error {
 	seqs.Check()
 	if len(x) < seqs.Rows()*e.Width {
 		panic(fmt.Sprintf("nn: %d values are not %d rows of width %d", len(x), seqs.Rows(), e.Width))
 	}
-	e.checkMaps(seqs, maps)
+	e.checkKept(seqs, keep)
 	if len(e.Layers) == 0 {
 		return ctx.Err()
 	}
@@ -60,27 +70,12 @@ func (e *Encoder) ForwardMaps(
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			weights := maps[i]
-			if weights != nil {
-				weights = weights[group.before*e.Layers[i].Heads:]
-			}
-			e.Layers[i].forward(w, x[group.first*e.Width:], e.Width, group.seqs, weights)
+			l := &e.Layers[i]
+			pass := pass{w: w, d: e.Width, seqs: group.seqs, causal: e.Causal, kept: keep[i].at(l, e.Width, group)}
+			l.forward(pass, x[group.first*e.Width:])
 		}
 	}
 	return nil
-}
-
-// checkMaps panics unless every map has room for all sequences of its layer, and no more.
-func (e *Encoder) checkMaps(seqs Sequences, maps map[int][]float32) {
-	for layer, weights := range maps {
-		if layer < 0 || layer >= len(e.Layers) {
-			panic(fmt.Sprintf("nn: maps of layer %d are asked for, there are %d", layer, len(e.Layers)))
-		}
-		if want := e.Layers[layer].Heads * seqs.squares(); len(weights) != want {
-			panic(fmt.Sprintf("nn: the map of layer %d has %d values, want %d",
-				layer, len(weights), want))
-		}
-	}
 }
 
 // squares returns Σn² of the sequences: the weights of one head.
@@ -128,22 +123,63 @@ func keyPanels(d int) [2]int {
 	return [2]int{(d + kernel.Columns - 1) / kernel.Columns, 2 * d / kernel.Columns}
 }
 
-// forward runs the layer on x [m, d], in place; weights is nil or gets the attention weights.
-func (l *EncoderLayer) forward(
-	w *workspace, x []float32, d int, seqs Sequences, weights []float32,
-) {
-	m := seqs.Rows()
+// pass is what one layer's forward pass is about.
+type pass struct {
+	w      *workspace
+	d      int // model width
+	seqs   Sequences
+	causal bool
+	kept   Kept
+}
+
+// forward runs the layer on x [m, d], in place.
+func (l *EncoderLayer) forward(p pass, x []float32) {
+	w, d, m := p.w, p.d, p.seqs.Rows()
 	stream := matrix{f32: x, ld: d}
 	if d%l.Heads != 0 || l.QKV.Out != 3*d {
 		panic(fmt.Sprintf("nn: %d heads and %d columns of QKV do not fit width %d",
 			l.Heads, l.QKV.Out, d))
 	}
-	size := d / l.Heads
+	w.keepRows(p.kept.Input, stream, m, d)
+	l.attend(p, stream)
+	w.keepRows(p.kept.Attended, stream, m, d)
+	if !l.PreNorm {
+		l.AttentionNorm.forward(w.set, w.threads, stream, stream, m)
+	}
 
+	in := l.input(w, l.FeedForwardNorm, stream, m, d)
+	wide := w.wide.matrix(m, l.Up.Out, l.Down.bf16 != nil)
+	l.Up.multiply(w, output{
+		matrix: wide, activate: true, function: kernel.Activation(l.Activation), before: p.kept.Raised,
+	}, w.narrowed(in, m, d, l.Up.Precision()), m)
+	l.Down.multiply(w, output{matrix: stream, add: true},
+		w.narrowed(wide, m, l.Down.In, l.Down.Precision()), m)
+	if !l.PreNorm {
+		l.FeedForwardNorm.forward(w.set, w.threads, stream, stream, m)
+	}
+	w.keepRows(p.kept.Output, stream, m, d)
+}
+
+// input returns what a half of the block works on: the stream, in pre-norm blocks normalised.
+func (l *EncoderLayer) input(w *workspace, norm *LayerNorm, stream matrix, m, d int) matrix {
+	if !l.PreNorm {
+		return stream
+	}
+	to := w.normed.matrix(m, d, false)
+	norm.forward(w.set, w.threads, to, stream, m)
+	return to
+}
+
+// attend adds the attention half of the block to the stream.
+func (l *EncoderLayer) attend(p pass, stream matrix) {
+	w, d, m := p.w, p.d, p.seqs.Rows()
+	in := l.input(w, l.AttentionNorm, stream, m, d)
 	// A pair of odd heads' columns would belong to two of them: those attend in float32.
+	size := d / l.Heads
 	qkv := w.qkv.matrix(m, 3*d, l.QKV.Precision() != FP32 && w.set.HasBF16() && size%2 == 0)
 	l.QKV.multiply(w, output{matrix: qkv, unbiased: keyPanels(d)},
-		w.narrowed(stream, m, d, l.QKV.Precision()), m)
+		w.narrowed(in, m, d, l.QKV.Precision()), m)
+	w.keepRows(p.kept.QKV, qkv, m, 3*d)
 
 	mixed := w.mixed.matrix(m, d, l.Out.bf16 != nil)
 	if d%2 != 0 && mixed.bf16 != nil {
@@ -151,16 +187,11 @@ func (l *EncoderLayer) forward(
 			mixed.bf16[row*mixed.ld+d] = 0 // its pair is multiplied
 		}
 	}
-	a := attention{set: w.set, d: d, heads: l.Heads, size: size, qkv: qkv, out: mixed, maps: weights}
-	a.run(w, seqs)
+	a := attention{
+		set: w.set, d: d, heads: l.Heads, size: size, causal: p.causal, qkv: qkv, out: mixed,
+		maps: p.kept.Weights,
+	}
+	a.run(w, p.seqs)
 	l.Out.multiply(w, output{matrix: stream, add: true},
 		w.narrowed(mixed, m, d, l.Out.Precision()), m)
-	l.AttentionNorm.forward(w.set, w.threads, x, m)
-
-	wide := w.wide.matrix(m, l.Up.Out, l.Down.bf16 != nil)
-	l.Up.multiply(w, output{matrix: wide, activate: true, function: kernel.Activation(l.Activation)},
-		w.narrowed(stream, m, d, l.Up.Precision()), m)
-	l.Down.multiply(w, output{matrix: stream, add: true},
-		w.narrowed(wide, m, l.Down.In, l.Down.Precision()), m)
-	l.FeedForwardNorm.forward(w.set, w.threads, x, m)
 }

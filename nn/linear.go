@@ -94,7 +94,8 @@ type output struct {
 	add      bool // to what is there: the residual
 	activate bool
 	function kernel.Activation
-	unbiased [2]int // panels [from, to) get no bias
+	before   []float32 // [m, Out]: gets what the activation is applied to; nil where nobody asked
+	unbiased [2]int    // panels [from, to) get no bias
 }
 
 // chunkBytes bounds the rows that are multiplied by one panel after another: they stay in the
@@ -142,6 +143,10 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 	default:
 		l.set.TileF32(to, ld, x.f32[row*x.ld:], x.ld, l.f32[b:], bias, rows, l.In, 1)
 	}
+	if dst.before != nil {
+		storeNarrow(dst.before[row*l.Out+column:], l.Out, to, ld, rows,
+			min(kernel.Columns, l.Out-column), false)
+	}
 	if dst.activate {
 		l.set.Activate(dst.function, to, rows, ld)
 	}
@@ -156,19 +161,20 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 	case dst.add && width == kernel.Columns:
 		l.set.AddTile(dst.f32[at:], dst.ld, to, rows)
 	default:
-		storeNarrow(dst.f32[at:], dst.ld, to, rows, width, dst.add)
+		storeNarrow(dst.f32[at:], dst.ld, to, ld, rows, width, dst.add)
 	}
 }
 
-// storeNarrow writes the columns of a last panel that is not full.
-func storeNarrow(dst []float32, ldd int, tile []float32, rows, width int, add bool) {
+// storeNarrow writes the first columns of a tile, as of a last panel that is not full.
+func storeNarrow(dst []float32, ldd int, tile []float32, ldt, rows, width int, add bool) {
 	for i := range rows {
-		to := dst[i*ldd:][:width]
-		for j, v := range tile[i*kernel.Columns:][:width] {
-			if add {
-				v += to[j]
-			}
-			to[j] = v
+		to, from := dst[i*ldd:][:width], tile[i*ldt:][:width]
+		if !add {
+			copy(to, from)
+			continue
+		}
+		for j, v := range from {
+			to[j] += v
 		}
 	}
 }

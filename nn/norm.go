@@ -9,14 +9,18 @@ type LayerNorm struct {
 }
 
 // Forward normalises x [m, d] in place.
-func (n *LayerNorm) Forward(x []float32, m int) { n.forward(kernel.Active(), threads(0), x, m) }
+func (n *LayerNorm) Forward(x []float32, m int) {
+	all := matrix{f32: x, ld: len(n.Gain)}
+	n.forward(kernel.Active(), threads(0), all, all, m)
+}
 
-func (n *LayerNorm) forward(set *kernel.Set, threads int, x []float32, m int) {
+// forward writes src [m, d] normalised to dst, which may be src.
+func (n *LayerNorm) forward(set *kernel.Set, threads int, dst, src matrix, m int) {
 	const step, flopPerValue = 16, 16
 	d := len(n.Gain)
 	shared.do(threads, (m+step-1)/step, float64(m*d)*flopPerValue, func(_, item int) {
 		row := item * step
-		part := x[row*d:]
-		set.LayerNorm(part, d, part, d, n.Gain, n.Bias, min(step, m-row), n.Epsilon)
+		set.LayerNorm(dst.f32[row*dst.ld:], dst.ld, src.f32[row*src.ld:], src.ld,
+			n.Gain, n.Bias, min(step, m-row), n.Epsilon)
 	})
 }

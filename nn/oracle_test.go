@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,29 +87,72 @@ func build(s shape, all []weights, activation Activation, p Precision) *Encoder 
 	return e
 }
 
-// reference runs the encoder in float64, written from the formulas and nothing else.
+// variant is an encoder of some sizes and kind of block.
+type variant struct {
+	shape
+	preNorm, causal bool
+}
+
+func (v variant) build(all []weights, activation Activation, p Precision) *Encoder {
+	e := build(v.shape, all, activation, p)
+	e.Causal = v.causal
+	for i := range e.Layers {
+		e.Layers[i].PreNorm = v.preNorm
+	}
+	return e
+}
+
+// reference runs a post-norm encoder in float64, written from the formulas and nothing else.
 func reference(
 	s shape, all []weights, activation Activation, input []float32, seqs Sequences,
 ) []float64 {
-	d, m := s.width(), seqs.Rows()
-	x := make([]float64, m*d)
-	for i := range x {
-		x[i] = float64(input[i])
-	}
-	for _, w := range all {
-		mixed := referenceAttention(referenceLinear(x, w.qkv, w.qkvBias, m, d, 3*d), s, seqs)
-		for i, v := range referenceLinear(mixed, w.out, w.outBias, m, d, d) {
-			x[i] += v
+	return variant{shape: s}.reference(all, activation, widen(input), seqs, nil)
+}
+
+// trace is what a layer computes on the way, by the names of Kept's fields.
+type trace map[string][]float64
+
+// reference runs the encoder in float64. Each layer's trace is written where it is not nil.
+func (v variant) reference(
+	all []weights, activation Activation, x []float64, seqs Sequences, traces []trace,
+) []float64 {
+	d, m := v.width(), seqs.Rows()
+	x = slices.Clone(x)
+	for layer, w := range all {
+		kept := trace{"Input": slices.Clone(x)}
+		in := slices.Clone(x)
+		if v.preNorm {
+			referenceNorm(in, w.attentionGain, w.attentionBias)
 		}
-		referenceNorm(x, w.attentionGain, w.attentionBias)
-		wide := referenceLinear(x, w.up, w.upBias, m, d, s.wide)
-		for i, v := range wide {
-			wide[i] = referenceActivation(activation, v)
+		kept["QKV"] = referenceLinear(in, w.qkv, w.qkvBias, m, d, 3*d)
+		mixed, weights := v.referenceAttention(kept["QKV"], seqs)
+		kept["Weights"] = weights
+		for i, y := range referenceLinear(mixed, w.out, w.outBias, m, d, d) {
+			x[i] += y
 		}
-		for i, v := range referenceLinear(wide, w.down, w.downBias, m, s.wide, d) {
-			x[i] += v
+		kept["Attended"] = slices.Clone(x)
+		if !v.preNorm {
+			referenceNorm(x, w.attentionGain, w.attentionBias)
 		}
-		referenceNorm(x, w.forwardGain, w.forwardB)
+		in = slices.Clone(x)
+		if v.preNorm {
+			referenceNorm(in, w.forwardGain, w.forwardB)
+		}
+		kept["Raised"] = referenceLinear(in, w.up, w.upBias, m, d, v.wide)
+		wide := make([]float64, m*v.wide)
+		for i, h := range kept["Raised"] {
+			wide[i] = referenceActivation(activation, h)
+		}
+		for i, y := range referenceLinear(wide, w.down, w.downBias, m, v.wide, d) {
+			x[i] += y
+		}
+		if !v.preNorm {
+			referenceNorm(x, w.forwardGain, w.forwardB)
+		}
+		kept["Output"] = slices.Clone(x)
+		if traces != nil {
+			traces[layer] = kept
+		}
 	}
 	return x
 }
@@ -130,31 +174,37 @@ func referenceLinear(x []float64, weight, bias []float32, m, in, out int) []floa
 	return y
 }
 
-func referenceAttention(qkv []float64, s shape, seqs Sequences) []float64 {
-	d := s.width()
-	out := make([]float64, seqs.Rows()*d)
+// referenceAttention returns the mixed values and, for each sequence, the weights [h, n, n].
+func (v variant) referenceAttention(qkv []float64, seqs Sequences) (mixed, weights []float64) {
+	d := v.width()
+	mixed = make([]float64, seqs.Rows()*d)
 	for i := range len(seqs) - 1 {
-		for h := range s.heads {
-			for q := seqs[i]; q < seqs[i+1]; q++ {
-				total, row := 0.0, out[q*d+h*s.size:][:s.size]
-				for k := seqs[i]; k < seqs[i+1]; k++ {
+		first, n := seqs[i], seqs[i+1]-seqs[i]
+		for h := range v.heads {
+			for q := range n {
+				row, total := make([]float64, n), 0.0
+				for k := range n {
+					if v.causal && k > q {
+						continue
+					}
 					dot := 0.0
-					for c := range s.size {
-						dot += qkv[q*3*d+h*s.size+c] * qkv[k*3*d+d+h*s.size+c]
+					for c := range v.size {
+						dot += qkv[(first+q)*3*d+h*v.size+c] * qkv[(first+k)*3*d+d+h*v.size+c]
 					}
-					weight := math.Exp(dot / math.Sqrt(float64(s.size)))
-					total += weight
-					for c := range s.size {
-						row[c] += weight * qkv[k*3*d+2*d+h*s.size+c]
+					row[k] = math.Exp(dot / math.Sqrt(float64(v.size)))
+					total += row[k]
+				}
+				for k := range n {
+					row[k] /= total
+					for c := range v.size {
+						mixed[(first+q)*d+h*v.size+c] += row[k] * qkv[(first+k)*3*d+2*d+h*v.size+c]
 					}
 				}
-				for c := range row {
-					row[c] /= total
-				}
+				weights = append(weights, row...)
 			}
 		}
 	}
-	return out
+	return mixed, weights
 }
 
 func referenceNorm(x []float64, gain, bias []float32) {

@@ -1,0 +1,183 @@
+package nn
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"evident/internal/kernel"
+)
+
+// TestVariants compares pre-norm and causal blocks with float64 in every tier and precision, and what
+// they leave behind; to leave it behind changes no bit of the result, nor does the number of threads.
+func TestVariants(t *testing.T) {
+	for name, v := range map[string]variant{
+		"post-norm": {shape: shape{2, 3, 14, 41}}, "causal": {shape{2, 3, 14, 41}, false, true},
+		"pre-norm": {shape{2, 2, 32, 131}, true, false}, "pre-norm, causal": {shape{2, 3, 7, 41}, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everyTier(t, func(t *testing.T) {
+				for precision, limit := range map[Precision]float64{FP32: 3e-6, BF16: 2e-2, Int8: 5e-2} {
+					testVariant(t, v, precision, limit)
+				}
+			})
+		})
+	}
+}
+
+func testVariant(t *testing.T, v variant, precision Precision, limit float64) {
+	t.Helper()
+	seqs := Sequences{0, 37, 37, 38, 101, 105}
+	r := rand.New(rand.NewPCG(17, 3))
+	all := randomWeights(r, v.shape)
+	input := random(r, seqs.Rows()*v.width(), 1)
+	traces := make([]trace, v.layers)
+	want := v.reference(all, GELUTanh, widen(input), seqs, traces)
+	e := v.build(all, GELUTanh, precision)
+	plain := slices.Clone(input)
+	if err := e.Forward(context.Background(), plain, seqs); err != nil {
+		t.Fatal(err)
+	}
+	if err := relativeError(plain, want); !(err <= limit) {
+		t.Errorf("precision %d: relative error %g, limit %g", precision, err, limit)
+	}
+	for _, threads := range []int{1, 2, 7} {
+		e.Threads = threads
+		keep := map[int]*Kept{0: keepAll(e, 0, seqs), 1: keepAll(e, 1, seqs)}
+		x := slices.Clone(input)
+		if err := e.ForwardKeep(context.Background(), x, seqs, keep); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(x, plain) {
+			t.Errorf("precision %d, %d threads: keeping changes the result", precision, threads)
+		}
+		for layer, k := range keep {
+			compareKept(t, k, traces[layer], v, limit)
+		}
+	}
+}
+
+// keepAll is room for all that a layer can leave behind.
+func keepAll(e *Encoder, layer int, seqs Sequences) *Kept {
+	m, d := seqs.Rows(), e.Width
+	return &Kept{
+		Weights: make([]float32, e.Layers[layer].Heads*seqs.squares()), Input: make([]float32, m*d),
+		QKV: make([]float32, 3*m*d), Attended: make([]float32, m*d),
+		Raised: make([]float32, m*e.Layers[layer].Up.Out), Output: make([]float32, m*d),
+	}
+}
+
+func compareKept(t *testing.T, k *Kept, want trace, v variant, limit float64) {
+	t.Helper()
+	d := v.width()
+	got := map[string][]float32{
+		"Weights": k.Weights, "Input": k.Input, "Attended": k.Attended, "Raised": k.Raised, "Output": k.Output,
+	}
+	for name, x := range got {
+		if err := relativeError(x, want[name]); !(err <= limit) {
+			t.Errorf("%s: relative error %g, limit %g", name, err, limit)
+		}
+	}
+	for part, name := range map[int]string{0: "queries", 2: "values"} { // keys may lack their bias
+		var x []float32
+		var w []float64
+		for row := range len(k.QKV) / (3 * d) {
+			x = append(x, k.QKV[(3*row+part)*d:][:d]...)
+			w = append(w, want["QKV"][(3*row+part)*d:][:d]...)
+		}
+		if err := relativeError(x, w); !(err <= limit) {
+			t.Errorf("%s: relative error %g, limit %g", name, err, limit)
+		}
+	}
+}
+
+// TestMapsInGroups: every group of a large batch finds its own place.
+func TestMapsInGroups(t *testing.T) {
+	s := shape{1, 2, 8, 16}
+	seqs := Sequences{0, 600, 1200, 1207, 2000}
+	r := rand.New(rand.NewPCG(4, 4))
+	e := build(s, randomWeights(r, s), GELU, FP32)
+	input := random(r, seqs.Rows()*s.width(), 1)
+	together := make([]float32, s.heads*seqs.squares())
+	x := slices.Clone(input)
+	if err := e.ForwardKeep(context.Background(), x, seqs, map[int]*Kept{0: {Weights: together}}); err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for i := range len(seqs) - 1 {
+		from, to := seqs[i], seqs[i+1]
+		alone := make([]float32, s.heads*(to-from)*(to-from))
+		x := slices.Clone(input[from*s.width() : to*s.width()])
+		err := e.ForwardKeep(context.Background(), x, Sequences{0, to - from}, map[int]*Kept{0: {Weights: alone}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(alone, together[at:at+len(alone)]) {
+			t.Errorf("sequence %d has other weights in a batch than alone", i)
+		}
+		at += len(alone)
+	}
+}
+
+func TestKeepOfAnotherSize(t *testing.T) {
+	s := shape{1, 2, 8, 16}
+	e := build(s, randomWeights(rand.New(rand.NewPCG(4, 5)), s), GELU, FP32)
+	for want, maps := range map[string]map[int]*Kept{
+		"Weights of layer 0 has 17 values, want 18": {0: {Weights: make([]float32, 17)}},
+		"Output of layer 0 has 1 values, want 48":   {0: {Output: make([]float32, 1)}},
+		"layer 1 is to be kept":                     {1: {}},
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, want) {
+					t.Errorf("panic %q, want %q", got, want)
+				}
+			}()
+			x := make([]float32, 3*s.width())
+			_ = e.ForwardKeep(context.Background(), x, Sequences{0, 3}, maps)
+		}()
+	}
+}
+
+// BenchmarkMaps: what handing out the weights of all layers costs, the two taking turns.
+func BenchmarkMaps(b *testing.B) {
+	s := shape{2, 12, 64, 3072}
+	for _, tokens := range []int{197, 785} {
+		seqs := Sequences{0, tokens}
+		r := rand.New(rand.NewPCG(1, 1))
+		all := randomWeights(r, s)
+		input, x := random(r, tokens*s.width(), 1), make([]float32, tokens*s.width())
+		maps := map[int]*Kept{}
+		for layer := range s.layers {
+			maps[layer] = &Kept{Weights: make([]float32, s.heads*seqs.squares())}
+		}
+		for _, precision := range []Precision{FP32, Auto} {
+			e := build(s, all, GELU, precision)
+			e.Threads = 1
+			kind := map[bool]string{true: "fp32", false: "auto"}[precision == FP32]
+			name := fmt.Sprintf("%dx%d/%s/%s", tokens, s.width(), kind, kernel.Active().Tier())
+			b.Run(name, func(b *testing.B) {
+				least := map[bool]float64{false: math.Inf(1), true: math.Inf(1)}
+				for b.Loop() {
+					for asked := range least {
+						wanted := maps
+						if !asked {
+							wanted = nil
+						}
+						copy(x, input)
+						start := b.Elapsed()
+						if err := e.ForwardKeep(context.Background(), x, seqs, wanted); err != nil {
+							b.Fatal(err)
+						}
+						least[asked] = min(least[asked], float64(b.Elapsed()-start))
+					}
+				}
+				b.ReportMetric(100*(least[true]/least[false]-1), "%more")
+			})
+		}
+	}
+}
