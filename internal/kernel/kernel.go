@@ -45,6 +45,9 @@ type Set struct {
 	scaleTile   func(x, factors unsafe.Pointer, rows int)
 	norms       []normFunc // widest vectors first
 	activate    [4]func(x unsafe.Pointer, rows, ldx int)
+	slope       [4]func(x unsafe.Pointer, rows, ldx int)
+	gate        func(dst, sums, x, y, p, q unsafe.Pointer, n int)
+	addPositive func(dst, x unsafe.Pointer, rows, ldx int)
 	addTile     func(dst, src unsafe.Pointer, rows, ldd int)
 	toBF16      func(dst, src unsafe.Pointer, rows, n, ldd, lds int)
 	transpose   func(dst, src unsafe.Pointer, lds, k, groups int)

@@ -39,6 +39,36 @@ func reluAVX512(x unsafe.Pointer, rows int, ldx int)
 //go:noescape
 func addTileAVX512(dst unsafe.Pointer, src unsafe.Pointer, rows int, ldd int)
 
+// geluSlopeAVX512 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func geluSlopeAVX512(x unsafe.Pointer, rows int, ldx int)
+
+// geluTanhSlopeAVX512 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func geluTanhSlopeAVX512(x unsafe.Pointer, rows int, ldx int)
+
+// quickGELUSlopeAVX512 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func quickGELUSlopeAVX512(x unsafe.Pointer, rows int, ldx int)
+
+// reluSlopeAVX512 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func reluSlopeAVX512(x unsafe.Pointer, rows int, ldx int)
+
+// gateAVX512 computes dst = x·y and sums = dst·p, dst·q; n is a multiple of 32.
+//
+//go:noescape
+func gateAVX512(dst unsafe.Pointer, sums unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, p unsafe.Pointer, q unsafe.Pointer, n int)
+
+// addPositiveAVX512 adds to dst [32] what is above 0 in each column of rows of 32.
+//
+//go:noescape
+func addPositiveAVX512(dst unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
+
 // softmaxAVX2 replaces each row by softmax in base 2 of scale·x; n is a multiple of 32.
 //
 //go:noescape
@@ -73,6 +103,36 @@ func reluAVX2(x unsafe.Pointer, rows int, ldx int)
 //
 //go:noescape
 func addTileAVX2(dst unsafe.Pointer, src unsafe.Pointer, rows int, ldd int)
+
+// geluSlopeAVX2 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func geluSlopeAVX2(x unsafe.Pointer, rows int, ldx int)
+
+// geluTanhSlopeAVX2 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func geluTanhSlopeAVX2(x unsafe.Pointer, rows int, ldx int)
+
+// quickGELUSlopeAVX2 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func quickGELUSlopeAVX2(x unsafe.Pointer, rows int, ldx int)
+
+// reluSlopeAVX2 applies the activation to rows of 32 columns in place.
+//
+//go:noescape
+func reluSlopeAVX2(x unsafe.Pointer, rows int, ldx int)
+
+// gateAVX2 computes dst = x·y and sums = dst·p, dst·q; n is a multiple of 32.
+//
+//go:noescape
+func gateAVX2(dst unsafe.Pointer, sums unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, p unsafe.Pointer, q unsafe.Pointer, n int)
+
+// addPositiveAVX2 adds to dst [32] what is above 0 in each column of rows of 32.
+//
+//go:noescape
+func addPositiveAVX2(dst unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
 
 // softmaxBF16AVX512 writes exp2(scale·(x - max)) as bf16 and one over each row's sum; n is a multiple of 32.
 //

@@ -31,6 +31,7 @@ func (a *assembly) vectorFunctions() {
 		a.activation(v, "quickGELU", a.quickGELUBody)
 		a.activation(v, "relu", a.reluBody)
 		a.addTile(v)
+		a.gradientFunctions(v)
 	}
 	a.softmaxBF16()
 	a.scaleTile()
@@ -234,7 +235,19 @@ var (
 
 // geluBody is x·(1 + erf(x/√2))/2, and 0 where erf is -1.
 func (a *assembly) geluBody(v vector) {
-	x, y, z, t, p, q := v.r(0), v.r(1), v.r(2), v.r(3), v.r(4), v.r(5)
+	x, y, p := v.r(0), v.r(1), v.r(4)
+	a.onePlusErf(v)
+	a.op("VMULPS %s, %s, %s", a.float(0.5), x, y)
+	if v == wide {
+		a.op("VMULPS.Z %s, %s, K1, %s", p, y, y)
+		return
+	}
+	a.op("VMULPS %s, %s, %s\nVANDPS %s, %s, %s", p, y, y, v.r(6), y, y)
+}
+
+// onePlusErf writes 1 + erf(x/√2) to register 4, and where it is above 0 to K1 or register 6.
+func (a *assembly) onePlusErf(v vector) {
+	x, z, t, p, q := v.r(0), v.r(2), v.r(3), v.r(4), v.r(5)
 	a.op("VMULPS %s, %s, %s", a.float(math.Sqrt2/2), x, z)
 	if v == wide {
 		a.op("VCMPPS $5, %s, %s, K1", v.r(12), z)
@@ -254,13 +267,7 @@ func (a *assembly) geluBody(v vector) {
 		}
 	}
 	a.op("VMULPS %s, %s, %s\nVDIVPS %s, %s, %s", z, p, p, q, p, p)
-	a.op("VMULPS %s, %s, %s", a.float(0.5), x, y)
 	a.op("VADDPS %s, %s, %s", a.float(1), p, p)
-	if v == wide {
-		a.op("VMULPS.Z %s, %s, K1, %s", p, y, y)
-		return
-	}
-	a.op("VMULPS %s, %s, %s\nVANDPS %s, %s, %s", p, y, y, v.r(6), y, y)
 }
 
 // sigmoidProduct writes y = x/(1 + 2^t) with t in register 2, clamped to what exp2 takes.
