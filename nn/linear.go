@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
 	"evident/internal/kernel"
 )
@@ -69,6 +70,27 @@ func (l *Linear) Precision() Precision {
 		return BF16
 	}
 	return FP32
+}
+
+// Weight returns W [Out, In] as it is multiplied: rounded where the precision rounds.
+func (l *Linear) Weight() []float32 {
+	w := make([]float32, l.Out*l.In)
+	size := l.panelSize(l.Precision())
+	for i := range w {
+		row, column := i/l.In, i%l.In
+		panel, lane := row/kernel.Columns*size, row%kernel.Columns
+		switch {
+		case l.int8 != nil:
+			v := l.int8[panel+(column/kernel.Quad*kernel.Columns+lane)*kernel.Quad+column%kernel.Quad]
+			w[i] = float32(v) * l.scales[row]
+		case l.bf16 != nil:
+			v := l.bf16[panel+(column/2*kernel.Columns+lane)*2+column%2]
+			w[i] = math.Float32frombits(uint32(v) << 16)
+		default:
+			w[i] = l.f32[panel+column*kernel.Columns+lane]
+		}
+	}
+	return w
 }
 
 // panelSize is the number of values of one packed panel.

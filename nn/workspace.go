@@ -23,7 +23,7 @@ type workspace struct {
 	set     *kernel.Set
 	workers []*scratch
 
-	narrow, scales, normed, qkv, mixed, wide buffer
+	narrow, scales, normed, qkv, mixed, wide, sums buffer
 }
 
 // scratch is the memory of one worker.
