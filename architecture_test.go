@@ -23,7 +23,9 @@ var floors = map[string]int{
 	".":                    7, // package evident
 	"mix":                  6,
 	"store":                5,
+	"legrad":               6,
 	"model":                5,
+	"model/bert":           4,
 	"bm25":                 4,
 	"document":             4,
 	"nn":                   3,

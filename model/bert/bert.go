@@ -24,6 +24,11 @@ type Pair = tokenize.Pair
 // Options tunes [Load]. The zero value computes in the best precision of the CPU.
 type Options struct {
 	Precision nn.Precision
+
+	// An encoder that is a part of a larger model has its own settings and names there: Config
+	// replaces the folder's config.json, and Prefix stands before the names of all tensors.
+	Config []byte
+	Prefix string
 }
 
 // Model is an encoder with its tokenizer and the heads its folder holds.
@@ -49,7 +54,7 @@ func (e *LengthError) Error() string {
 // Load reads a model from a folder with config.json, model.safetensors (or its shards and their
 // index) and the tokenizer's files. Heads are loaded when config.json's architecture names them.
 func Load(folder fs.FS, opts Options) (m *Model, err error) {
-	c, err := readConfig(folder)
+	c, err := readConfig(folder, opts.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func Load(folder fs.FS, opts Options) (m *Model, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	r := newReader(file, c.family, opts.Precision)
+	r := newReader(file, c.family, opts)
 	m.embedding = r.embedding(c)
 	m.encoder.Width = c.Width
 	for i := 0; i < c.Layers && r.err == nil; i++ {

@@ -61,10 +61,12 @@ var activations = map[string]nn.Activation{
 // jointArchitecture marks a folder that holds evident's joint reader.
 const jointArchitecture = "EvidentJointReader"
 
-func readConfig(folder fs.FS) (*config, error) {
-	data, err := fs.ReadFile(folder, "config.json")
-	if err != nil {
-		return nil, fmt.Errorf("read model: %w", err)
+func readConfig(folder fs.FS, data []byte) (*config, error) {
+	if data == nil {
+		var err error
+		if data, err = fs.ReadFile(folder, "config.json"); err != nil {
+			return nil, fmt.Errorf("read model: %w", err)
+		}
 	}
 	c, err := parseConfig(data)
 	if err != nil {

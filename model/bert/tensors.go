@@ -17,8 +17,12 @@ type reader struct {
 }
 
 // newReader finds out whether the encoder's names carry the family's prefix.
-func newReader(file *weights.File, f *family, precision nn.Precision) *reader {
-	r := &reader{file: file, prefix: f.prefix, precision: precision}
+func newReader(file *weights.File, f *family, opts Options) *reader {
+	r := &reader{file: file, prefix: f.prefix, precision: opts.Precision}
+	if opts.Prefix != "" {
+		r.prefix = opts.Prefix
+		return r
+	}
 	if bare := f.words + ".weight"; !file.Has(f.prefix+bare) && file.Has(bare) {
 		r.prefix = ""
 	}
