@@ -24,8 +24,10 @@ SAME = [["airplane", "aeroplane"], ["motorcycle", "motorbike"], ["dining table",
         ["potted plant", "pottedplant"], ["tv", "tv monitor", "tvmonitor", "television"], ["couch", "sofa"]]
 CANONICAL = {other: names[0] for names in SAME for other in names}
 SPOKEN = {names[0]: [n for n in names if n not in ("diningtable", "pottedplant", "tvmonitor")] for names in SAME}
-PEOPLE = "man woman boy girl child people men women kid children boys girls kids lady guy toddler baby person players player".split()
-PROMPTS = ["a photo of a {}", "a photo of a {}", "{}", "a picture of a {}", "a {}", "a photo of the {}", "there is a {} in the photo"]
+PEOPLE = ("man woman boy girl child people men women kid children boys girls kids lady guy toddler baby person players "
+          "player").split()
+PROMPTS = ["a photo of a {}", "a photo of a {}", "{}", "a picture of a {}", "a {}", "a photo of the {}",
+           "there is a {} in the photo"]
 
 
 def canonical(name):
@@ -98,7 +100,8 @@ def guessed_masks(row, photo):
     ys, xs = np.mgrid[:h, :w]
     union = {}
     for b in row["boxes"]:
-        x0, y0, x1, y1 = (max(0, int(b["box"][0])), max(0, int(b["box"][1])), min(w, int(b["box"][2]) + 1), min(h, int(b["box"][3]) + 1))
+        x0, y0 = max(0, int(b["box"][0])), max(0, int(b["box"][1]))
+        x1, y1 = min(w, int(b["box"][2]) + 1), min(h, int(b["box"][3]) + 1)
         if x1 - x0 < 4 or y1 - y0 < 4:
             continue
         ellipse = ((xs - (x0 + x1) / 2) / ((x1 - x0) / 2)) ** 2 + ((ys - (y0 + y1) / 2) / ((y1 - y0) / 2)) ** 2 <= 1
@@ -205,15 +208,16 @@ def main():
     print(f"{time.time() - began:.0f}s captions", flush=True)
     images, items = dense(o.data)
     print(f"{time.time() - began:.0f}s dense {len(items)}", flush=True)
-    caltech = [(squashed(photo, TILE), canonical(row["labels"][0]).lower()) for _, row, photo in photos(f"{o.data}/caltech101.tar")]
+    caltech = [(squashed(photo, TILE), canonical(row["labels"][0]).lower())
+               for _, row, photo in photos(f"{o.data}/caltech101.tar")]
     with open(f"{o.data}/clip_vit_b32_text_names.json", encoding="utf8") as f:
         # "_(…)" explanations are dropped
         names = [re.sub(r"_?\(.*?\)", "", n["name"]).replace("_", " ").strip().lower() for n in json.load(f)]
     clip = next(iter(load_file(f"{o.data}/clip_vit_b32_text_vectors.safetensors").values())).float()
     with open(f"{o.data}/imagenet_names.json", encoding="utf8") as f:
         classes = json.load(f)["classes"]
-    torch.save(dict(flickr=flickr, captions=captions, splits=splits, features=features, sentence=sentence.half(), images=images, items=items,
-                    caltech=torch.stack([c[0] for c in caltech]), caltech_names=[c[1] for c in caltech], classes=classes,
+    torch.save(dict(flickr=flickr, captions=captions, splits=splits, features=features, sentence=sentence.half(),
+                    images=images, items=items, caltech=torch.stack([c[0] for c in caltech]), caltech_names=[c[1] for c in caltech], classes=classes,
                     clip=clip, clip_names=names, nouns=nouns_of(captions, names), head=head), o.out)
     print(f"{time.time() - began:.0f}s done", flush=True)
 

@@ -17,7 +17,8 @@ from model import DEPTH, legrad, spread
 
 SIDE = 224  # maps and masks are compared at this size
 THRESHOLDS = np.linspace(0, 1, 51)
-VOC_WORDS = {"aeroplane": "airplane", "diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor", "motorbike": "motorcycle"}
+VOC_WORDS = {"aeroplane": "airplane", "diningtable": "dining table", "pottedplant": "potted plant",
+             "tvmonitor": "tv monitor", "motorbike": "motorcycle"}
 VOC = ("aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa train "
        "tvmonitor").split()
 
@@ -70,7 +71,8 @@ def tagging(model, cache, tokenizer, split):
     scores = {"n": len(chosen)}
     for name, image in (("cls", cls), ("mean", mean), ("both", F.normalize(cls + mean, dim=-1))):
         s = (image @ texts.T).numpy()
-        scores[name] = round(100 * np.mean([average_precision(s[:, j], truth[:, j]) for j in range(len(VOC)) if truth[:, j].any()]), 1)
+        each = [average_precision(s[:, j], truth[:, j]) for j in range(len(VOC)) if truth[:, j].any()]
+        scores[name] = round(100 * np.mean(each), 1)
     return scores
 
 
@@ -111,7 +113,8 @@ class Pairs:
         for k in (0, 1):
             if (half == k).any() and (half != k).any():
                 found.extend(both[half == k, both[half != k].mean(0).argmax()])
-        return dict(n=len(rows), pointing=round(100 * np.mean([r[2] for r in rows]), 1), miou=round(100 * float(np.mean(found or [0])), 1),
+        return dict(n=len(rows), pointing=round(100 * np.mean([r[2] for r in rows]), 1),
+                    miou=round(100 * float(np.mean(found or [0])), 1),
                     ap=round(100 * np.mean([r[5] for r in rows]), 1))
 
 
@@ -188,7 +191,8 @@ def main():
         for size in (224, 448):
             pairs = localisation(model, tokenizer, test_examples(f"{o.data}/{collection}.tar", collection, size), size)
             unseen = {r[1] for r in pairs.rows if canonical(r[1]) not in trained}
-            print(collection, size, json.dumps(pairs.scores()), "without masks in training", json.dumps(pairs.scores(unseen)), sorted(unseen), flush=True)
+            print(collection, size, json.dumps(pairs.scores()), "without masks in training",
+                  json.dumps(pairs.scores(unseen)), sorted(unseen), flush=True)
 
 
 if __name__ == "__main__":

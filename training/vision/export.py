@@ -72,7 +72,8 @@ def description(bert, scale, pooling, size):
         "logit_scale": scale,
         "visual": {
             "prefix": "visual.", "layout": "timm", "architecture": "vit_tiny_patch16_224",
-            "image_size": GRID * PATCH, "patch_size": PATCH, "width": WIDTH, "layers": DEPTH, "heads": HEADS, "mlp_width": 4 * WIDTH,
+            "image_size": GRID * PATCH, "patch_size": PATCH, "width": WIDTH,
+            "layers": DEPTH, "heads": HEADS, "mlp_width": 4 * WIDTH,
             "activation": "gelu", "layer_norm_eps": 1e-6, "class_token": True, "projection": "identity", "pooling": pooling,
         },
         "preprocess": {"mean": [0.5] * 3, "std": [0.5] * 3, "resize": "squash", "interpolation": "bicubic"},
@@ -89,13 +90,16 @@ def description(bert, scale, pooling, size):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--encoder", required=True, help="MiniLM: its config.json and vocab.txt are kept")
-    p.add_argument("--run", required=True)
+    p.add_argument("--run", required=True, help="folder of a run")
+    p.add_argument("--before-refit", action="store_true", help="the text head as it was before its last fit")
     p.add_argument("--out", required=True)
     p.add_argument("--visual", choices=("float16", "int8", "float32"), default="float16")
     p.add_argument("--pooling", choices=("cls", "mean", "cls+mean"), default="cls+mean", help="chosen on the development parts")
     p.add_argument("--size", type=int, default=448, help="pixels a side for maps, chosen on the development parts")
     o = p.parse_args()
-    state = torch.load(f"{o.run}/checkpoint.pt", map_location="cpu", weights_only=False)
+    refitted = f"{o.run}/refitted.pt"
+    path = f"{o.run}/checkpoint.pt" if o.before_refit or not os.path.exists(refitted) else refitted
+    state = torch.load(path, map_location="cpu", weights_only=False)
     bert = BertConfig.from_pretrained(o.encoder)
     os.makedirs(o.out, exist_ok=True)
     tensors = stored(state["ema"], o.visual)
@@ -104,7 +108,8 @@ def main():
         json.dump(description(bert, round(state["ema"]["log_scale"].exp().item(), 4), o.pooling, o.size), f, indent=1)
         f.write("\n")
     shutil.copy(f"{o.encoder}/vocab.txt", f"{o.out}/vocab.txt")
-    print(f"{o.out}: {len(tensors)} tensors, {os.path.getsize(f'{o.out}/model.safetensors') / 2**20:.1f} MiB, {state['step']} steps")
+    print(f"{o.out}: {len(tensors)} tensors, "
+          f"{os.path.getsize(f'{o.out}/model.safetensors') / 2**20:.1f} MiB, {state['step']} steps")
 
 
 if __name__ == "__main__":

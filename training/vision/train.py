@@ -29,17 +29,22 @@ def options():
     p.add_argument("--data", required=True, help="folder with the image tower to start from")
     p.add_argument("--encoder", required=True, help="MiniLM: config.json, model.safetensors, vocab.txt")
     p.add_argument("--out", required=True)
-    p.add_argument("--head-steps", type=int, default=700, help="steps of the text head alone")
-    p.add_argument("--minutes", type=float, default=50, help="time for the whole model; the learning rate falls to its end there")
-    p.add_argument("--captioned", type=int, default=56, help="captioned photos a step")
-    p.add_argument("--small", type=int, default=12, help="photos with masks a step, at 224 pixels")
-    p.add_argument("--large", type=int, default=4, help="the same at 448 pixels")
+    p.add_argument("--head-steps", type=int, default=400, help="steps of the text head alone")
+    p.add_argument("--minutes", type=float, default=42.5, help="time for the whole model; the learning rate falls to its end there")
+    p.add_argument("--captioned", type=int, default=96, help="captioned photos a step")
+    p.add_argument("--small", type=int, default=10, help="photos with masks a step, at 224 pixels")
+    p.add_argument("--large", type=int, default=3, help="the same at 448 pixels")
     p.add_argument("--mosaics", type=float, default=0.35)
-    p.add_argument("--lr", type=float, default=2e-4, help="of the last block; every block before it learns at 0.8 of the next")
+    p.add_argument("--lr", type=float, default=1.5e-4, help="of the last block; every block before it learns at 0.8 of the next")
     p.add_argument("--text-lr", type=float, default=5e-5)
     p.add_argument("--head-lr", type=float, default=5e-4)
+    p.add_argument("--refit-steps", type=int, default=400, help="steps of the text head alone after it")
+    p.add_argument("--refit-lr", type=float, default=1e-3)
+    p.add_argument("--refit-scale", type=float, default=0, help="factor of the cosines then; 0 keeps what was learned")
     p.add_argument("--map-weight", type=float, default=1.0)
-    p.add_argument("--evaluate-every", type=float, default=12, help="minutes")
+    p.add_argument("--caption-weight", type=float, default=1.5)
+    p.add_argument("--keep-weight", type=float, default=1.0)
+    p.add_argument("--evaluate-every", type=float, default=11, help="minutes")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--resume", action="store_true")
@@ -64,7 +69,7 @@ def both_ways(logits):
 
 
 class Trainer:
-    """Holds the towers, the fixed teachers (classifier rows, CLIP's nouns) and the bank of recent vectors."""
+    """Holds the towers, the fixed teachers (classifier rows, CLIP's nouns)."""
 
     def __init__(self, o):
         self.o, self.rng = o, np.random.default_rng(o.seed)
@@ -75,7 +80,6 @@ class Trainer:
         self.rows, self.row_bias = head["head.weight"], head["head.bias"]
         self.anchors = F.normalize(self.rows, dim=-1)
         self.train = np.array([i for i, s in enumerate(self.cache["splits"]) if s == "train"])
-        self.owner = np.concatenate([[i] * len(c) for i, c in enumerate(self.cache["captions"])])
         self.first = np.concatenate([[0], np.cumsum([len(c) for c in self.cache["captions"]])])
         clip = F.normalize(self.cache["clip"], dim=-1)
         self.clip = F.normalize(clip - clip.mean(0), dim=-1)
@@ -105,7 +109,8 @@ class Trainer:
         nouns = sentences(model, self.tokenizer, [f"a {n}" for n in self.cache["clip_names"]])
         common = sorted(self.common)
         column = {j: c for c, j in enumerate(common)}
-        named = torch.stack([sentences(model, self.tokenizer, [p.format(self.cache["clip_names"][j]) for j in common]) for p in PROMPTS], 1)
+        named = [[p.format(self.cache["clip_names"][j]) for j in common] for p in PROMPTS]
+        named = torch.stack([sentences(model, self.tokenizer, strings) for strings in named], 1)
         sentence, began = self.cache["sentence"].float(), time.time()
         parameters = [*model.text_head.parameters(), model.log_scale]
         optimiser = torch.optim.AdamW(parameters, lr=4e-3, weight_decay=0.05)
@@ -133,7 +138,8 @@ class Trainer:
                 model.text_head.eval()
                 with torch.no_grad():
                     top = (model.name(anchors[:, 0]) @ self.anchors.T).argmax(1).eq(torch.arange(len(anchors))).float().mean()
-                print(f"head {step + 1} {time.time() - began:.0f}s loss {loss.item():.3f} class names right {100 * top:.1f} scale {s:.1f}", flush=True)
+                print(f"head {step + 1} {time.time() - began:.0f}s loss {loss.item():.3f} "
+                      f"class names right {100 * top:.1f} scale {s:.1f}", flush=True)
                 model.text_head.train()
 
     def geometry(self, texts, chosen):
@@ -146,7 +152,7 @@ class Trainer:
     # The whole model.
 
     def prepare(self):
-        """Optimiser with a learning rate per depth, the averaged model, and the bank filled from the frozen towers."""
+        """Optimiser with a learning rate per depth, and the averaged model."""
         o, v, groups = self.o, self.model.visual, {}
         for name, tensor in v.named_parameters():
             depth = int(name.split(".")[1]) if name.startswith("blocks.") else DEPTH if name.startswith("norm") else -1
@@ -158,12 +164,10 @@ class Trainer:
             groups.setdefault((o.text_lr, 0.01), []).extend(layer.parameters())
         groups[(o.head_lr, 0.02)] = list(self.model.text_head.parameters())
         groups.setdefault((o.head_lr, 0.0), []).append(self.model.log_scale)
-        self.optimiser = torch.optim.AdamW([dict(params=p, lr=lr, top=lr, weight_decay=wd) for (lr, wd), p in groups.items()], betas=(0.9, 0.98))
+        self.optimiser = torch.optim.AdamW(
+            [dict(params=p, lr=lr, top=lr, weight_decay=wd) for (lr, wd), p in groups.items()], betas=(0.9, 0.98))
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
-        with torch.no_grad():
-            self.model.eval()
-            text = self.model.name(self.cache["sentence"][self.first[:-1]].float())
-            self.bank = torch.cat([F.normalize(self.frozen, dim=-1), text[:, None]], 1)  # [photos, cls | mean | text, D]
+        self.model.eval()
 
     def texts(self, strings):
         """Text vectors [T, D] with a gradient to the last layers and the head."""
@@ -182,20 +186,14 @@ class Trainer:
             tokens, _ = self.model.visual(images)
         cls, mean = self.model.pooled(tokens)
         text = self.texts([cache["captions"][i][rng.integers(len(cache["captions"][i]))] for i in chosen])
-        others = np.setdiff1d(rng.choice(self.train, 2500, replace=False), chosen)
-        y, contrast = torch.arange(len(chosen)), 0
-        for k, (image, weight) in enumerate(((cls, 1.0), (mean, 0.7))):
-            forth = s * image @ torch.cat([text, self.bank[others, 2]]).T
-            back = s * text @ torch.cat([image, self.bank[others, k]]).T
-            contrast = contrast + weight * (F.cross_entropy(forth, y) + F.cross_entropy(back, y)) / 2
-        self.bank[chosen] = torch.stack([cls, mean, text], 1).detach()
+        contrast = both_ways(s * cls @ text.T) + 0.7 * both_ways(s * mean @ text.T)
         logits = self.model.visual.norm(tokens[:, 0].float()) @ self.rows.T + self.row_bias
         keep = F.kl_div(logits.log_softmax(-1), self.teacher[chosen].float(), log_target=True, reduction="batchmean")
         positive = torch.zeros(len(chosen), len(names), dtype=torch.bool)
         for r, i in enumerate(chosen):
             positive[r, [names[n] for n in (cache["clip_names"][j] for j in cache["nouns"][i]) if n in names]] = True
         tag = spread_targets(s * cls @ columns.T, positive) + spread_targets(s * mean @ columns.T, positive)
-        return dict(caption=contrast, keep=0.3 * keep, noun=0.15 * tag)
+        return dict(caption=self.o.caption_weight * contrast, keep=self.o.keep_weight * keep, noun=0.15 * tag)
 
     def drawn(self):
         """A batch of photos with masks and the names that its texts and the captions' nouns compete with."""
@@ -203,7 +201,7 @@ class Trainer:
         size = 224 if self.step % 2 == 0 else 448
         images, texts, labels = self.dense.batch(rng, o.small if size == 224 else o.large, size, o.mosaics)
         present = {t[0] for ts in texts for t in ts if t[0]} | {n for ls in labels for n in ls}
-        extra = [n for n in rng.choice(self.vocabulary, 60, replace=False) if n not in present]
+        extra = [n for n in rng.choice(self.vocabulary, 40, replace=False) if n not in present]
         return images, texts, labels, sorted(present) + extra
 
     def located(self, images, texts, labels, columns, names):
@@ -254,7 +252,8 @@ class Trainer:
         """Class names stay at the classifier's rows, nouns where CLIP has them."""
         rng = self.rng
         some, nouns = rng.choice(len(self.anchors), 64, replace=False), rng.choice(len(self.clip), 64, replace=False)
-        text = self.texts([batches.spoken(rng, self.cache["classes"][i]) for i in some] + [f"a {self.cache['clip_names'][j]}" for j in nouns])
+        text = self.texts([batches.spoken(rng, self.cache["classes"][i]) for i in some]
+                          + [f"a {self.cache['clip_names'][j]}" for j in nouns])
         near = F.cross_entropy(self.scale() * text[:64] @ self.anchors.T, torch.from_numpy(some))
         return dict(anchor=0.3 * near, geometry=0.3 * self.geometry(text[64:], nouns))
 
@@ -268,7 +267,9 @@ class Trainer:
         self.model.text_head.train()
         images, texts, labels, words = self.drawn()
         columns, names = self.texts([batches.spoken(self.rng, n) for n in words]), {n: c for c, n in enumerate(words)}
-        losses = self.captions(columns, names) | self.located(images, texts, labels, columns, names) | self.anchored()
+        losses = self.captions(columns, names) | self.located(images, texts, labels, columns, names)
+        if self.step % 2 == 0:
+            losses |= self.anchored()
         self.optimiser.zero_grad()
         sum(losses.values()).backward()
         norm = torch.nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], 5.0)
@@ -283,8 +284,41 @@ class Trainer:
         for k, v in (losses | dict(norm=norm)).items():
             self.log[k] = 0.95 * self.log.get(k, v.item()) + 0.05 * v.item()
 
+    # The text head once more, on what both towers have become.
+
+    def refit(self):
+        """Fits the averaged model's text head to all captions at once; names stay where LeGrad learned to find them."""
+        o, model, rng, cache = self.o, self.ema, self.rng, self.cache
+        images = torch.stack(evaluate.image_vectors(model, cache["flickr"][self.train]))
+        captions = [c for i in self.train for c in cache["captions"][i]]
+        first = np.concatenate([[0], np.cumsum([len(cache["captions"][i]) for i in self.train])])
+        names = [p.format(n) for n in self.vocabulary + cache["classes"] for p in (PROMPTS[0], "{}")]
+        sentence, named = sentences(model, self.tokenizer, captions), sentences(model, self.tokenizer, names)
+        with torch.no_grad():
+            old = model.name(named)
+        head = model.text_head.requires_grad_(True)
+        scale = o.refit_scale or model.log_scale.exp().clamp(max=60).detach()
+        optimiser = torch.optim.AdamW(head.parameters(), lr=o.refit_lr, weight_decay=0.05)
+        head.train()
+        for step in range(o.refit_steps):
+            for group in optimiser.param_groups:
+                group["lr"] = o.refit_lr * min(1, (step + 1) / 20) * (0.5 + 0.5 * np.cos(np.pi * step / o.refit_steps)) + 1e-6
+            chosen = rng.choice(len(self.train), 512, replace=False)
+            text = model.name(sentence[first[chosen] + rng.integers(first[chosen + 1] - first[chosen])])
+            loss = 0
+            for vectors, weight in zip(images, (1.0, 0.7)):
+                loss = loss + weight * F.cross_entropy(scale * text @ vectors.T, torch.from_numpy(chosen)) / 2
+                loss = loss + weight * F.cross_entropy(scale * vectors[chosen] @ text.T, torch.arange(512)) / 2
+            some = rng.choice(len(old), 512, replace=False)
+            loss = loss + 20 * (1 - (model.name(named[some]) * old[some]).sum(1)).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        head.eval().requires_grad_(False)
+        torch.save(dict(ema=model.state_dict(), step=self.step, used=self.used, options=vars(o)), f"{o.out}/refitted.pt")
+
     def save(self):
-        state = dict(model=self.model.state_dict(), ema=self.ema.state_dict(), optimiser=self.optimiser.state_dict(), bank=self.bank,
+        state = dict(model=self.model.state_dict(), ema=self.ema.state_dict(), optimiser=self.optimiser.state_dict(),
                      step=self.step, used=self.used, options=vars(self.o))
         torch.save(state, f"{self.o.out}/next.pt")
         os.replace(f"{self.o.out}/next.pt", f"{self.o.out}/checkpoint.pt")
@@ -304,9 +338,13 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.prepare()
             self.ema.load_state_dict(state["ema"])
+            rates = [group["top"] for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(state["optimiser"])
-            self.bank, self.step, self.used = state["bank"], state["step"], state["used"]
+            for group, rate in zip(self.optimiser.param_groups, rates):
+                group["top"] = rate  # the options of this run, not of the one that stopped
+            self.step, self.used = state["step"], state["used"]
             self.rng = np.random.default_rng((o.seed, self.step))
+            self.report()
         else:
             self.head_stage()
             self.prepare()
@@ -326,6 +364,9 @@ class Trainer:
                 evaluated = self.used
         self.save()
         self.report()
+        if o.refit_steps:
+            self.refit()
+            self.report()
 
 
 def main():
