@@ -28,10 +28,15 @@ type Explainer struct {
 	blocks []*nn.BlockGradient // of each layer
 }
 
-// New prepares an explainer that adds the maps of some layers; none named means the last two, as the
-// authors' code does.
-func New(tower *vit.Tower, layers ...int) (*Explainer, error) {
-	count := len(tower.Encoder.Layers)
+// Options tunes an [Explainer]. The zero value is what the authors' code does.
+type Options struct {
+	Layers    []int        // whose maps are added; none means the last two
+	Precision nn.Precision // of the gradient's products; Auto is that of the tower's
+}
+
+// New prepares an explainer of a tower.
+func New(tower *vit.Tower, opts Options) (*Explainer, error) {
+	count, layers := len(tower.Encoder.Layers), opts.Layers
 	if len(layers) == 0 {
 		layers = []int{max(0, count-2), count - 1}
 	}
@@ -42,7 +47,7 @@ func New(tower *vit.Tower, layers ...int) (*Explainer, error) {
 		if layer < 0 || layer >= count {
 			return nil, fmt.Errorf("there is no layer %d: the model has layers 0 to %d", layer, count-1)
 		}
-		e.blocks = append(e.blocks, nn.NewBlockGradient(&tower.Encoder.Layers[layer], nn.Auto))
+		e.blocks = append(e.blocks, nn.NewBlockGradient(&tower.Encoder.Layers[layer], opts.Precision))
 	}
 	return e, nil
 }

@@ -19,9 +19,10 @@ type Model struct {
 const (
 	Default = "mix-12x384"
 	Fast    = "mix-6x384"
+	Vision  = "vision-192" // images and texts; read by model/vit, not a reader
 )
 
-// All lists the models that a full build embeds.
+// All lists the readers that a full build embeds.
 var All = []Model{
 	{Default, "joint reader, 12 layers of width 384"},
 	{Fast, "joint reader, 6 layers of width 384"},
