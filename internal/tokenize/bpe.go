@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 )
 
@@ -25,6 +24,7 @@ type BPE struct {
 	layout
 	opts      BPEOptions
 	bytes     [256]int32
+	ends      *[256]int32 // entries of a word's last byte, where the vocabulary marks it; else nil
 	merges    map[uint64]merge
 	words     map[string]int32 // entries by their bytes, for IgnoreMerges
 	scratches sync.Pool
@@ -45,21 +45,9 @@ func LoadBPE(vocabulary, merges io.Reader, opts BPEOptions) (*BPE, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vocabulary: %w", err)
 	}
-	var pairs [][2]string
-	lines := bufio.NewScanner(merges)
-	for n := 1; lines.Scan(); n++ {
-		line := lines.Text()
-		if line == "" || strings.HasPrefix(line, "#version") {
-			continue
-		}
-		left, right, ok := strings.Cut(line, " ")
-		if !ok || left == "" || right == "" || strings.Contains(right, " ") {
-			return nil, fmt.Errorf("merges: line %d: %q is not two tokens", n, line)
-		}
-		pairs = append(pairs, [2]string{left, right})
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("merges: %w", err)
+	pairs, err := readMerges(bufio.NewScanner(merges), vocabularyMax)
+	if err != nil {
+		return nil, err
 	}
 	return newBPE(t, pairs, opts)
 }
@@ -217,6 +205,9 @@ func (b *BPE) appendWord(dst []Token, text string, from, to int, p *pieces) []To
 		p.ids = append(p.ids, b.bytes[word[i]])
 		p.prev = append(p.prev, int32(i)-1)
 		p.next = append(p.next, int32(i)+1)
+	}
+	if b.ends != nil && n > 0 {
+		p.ids[n-1] = b.ends[word[n-1]]
 	}
 	for i := range int32(n) {
 		b.propose(p, i)
