@@ -4,9 +4,9 @@
 package weights
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"maps"
@@ -159,8 +159,12 @@ func contents(file fs.File) ([]byte, func() error, error) {
 	if f, ok := file.(*os.File); ok {
 		return mapped(f)
 	}
-	data, err := io.ReadAll(file)
-	return data, func() error { return nil }, err
+	var data bytes.Buffer
+	if info, err := file.Stat(); err == nil {
+		data.Grow(int(info.Size()) + bytes.MinRead) // else it grows by doubling, over copies of all before
+	}
+	_, err := data.ReadFrom(file)
+	return data.Bytes(), func() error { return nil }, err
 }
 
 // Close gives the mapped memory back. Slices that Float32 returned stay valid, raw data does not.

@@ -26,9 +26,11 @@ type Options struct {
 	Precision nn.Precision
 
 	// An encoder that is a part of a larger model has its own settings and names there: Config
-	// replaces the folder's config.json, and Prefix stands before the names of all tensors.
-	Config []byte
-	Prefix string
+	// replaces the folder's config.json, Weights its model.safetensors, which stays open, and Prefix
+	// stands before the names of all tensors.
+	Config  []byte
+	Weights *weights.File
+	Prefix  string
 }
 
 // Model is an encoder with its tokenizer and the heads its folder holds.
@@ -66,11 +68,13 @@ func Load(folder fs.FS, opts Options) (m *Model, err error) {
 		return nil, fmt.Errorf("the tokenizer has %d tokens, config.json promises %d",
 			n, c.Vocabulary)
 	}
-	file, err := weights.OpenFolder(folder)
-	if err != nil {
-		return nil, err
+	file := opts.Weights
+	if file == nil {
+		if file, err = weights.OpenFolder(folder); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
 	r := newReader(file, c.family, opts)
 	m.embedding = r.embedding(c)
 	m.encoder.Width = c.Width

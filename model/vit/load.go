@@ -127,15 +127,17 @@ func Load(folder fs.FS, precision nn.Precision) (m *Model, err error) {
 		MapSize: c.LeGrad.ImageSize, MapLayers: c.LeGrad.Layers, Scale: c.Scale, Prompt: c.Prompt,
 		tokensMax: c.Text.TokensMax,
 	}
-	m.text, err = bert.Load(folder, bert.Options{Precision: precision, Config: settings, Prefix: c.Text.Prefix})
-	if err != nil {
-		return nil, err
-	}
 	file, err := weights.OpenFolder(folder)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	m.text, err = bert.Load(folder, bert.Options{
+		Precision: precision, Config: settings, Weights: file, Prefix: c.Text.Prefix,
+	})
+	if err != nil {
+		return nil, err
+	}
 	r := &reader{file: file, precision: precision}
 	m.Tower = r.tower(&c.Visual)
 	m.head = r.textHead(c.TextHead.Prefix, m.text.Width(), c.EmbeddingSize)
@@ -161,17 +163,11 @@ func (r *reader) tensor(name string, shape ...int) []float32 {
 	return values
 }
 
-// linear reads a weight [out, in] and a bias [out], the rows of both times scale where there is one.
-func (r *reader) linear(name string, in, out int, scale []float32, precision nn.Precision) *nn.Linear {
+// linear reads a weight [out, in] and a bias [out].
+func (r *reader) linear(name string, in, out int, precision nn.Precision) *nn.Linear {
 	weight, bias := r.tensor(name+".weight", out, in), r.tensor(name+".bias", out)
 	if r.err != nil {
 		return nil
-	}
-	for row, s := range scale {
-		for i := range in {
-			weight[row*in+i] *= s
-		}
-		bias[row] *= s
 	}
 	return nn.NewLinear(weight, bias, in, out, precision)
 }
@@ -202,18 +198,12 @@ func (r *reader) tower(c *towerConfig) *Tower {
 
 func (r *reader) block(at string, c *towerConfig) nn.EncoderLayer {
 	d := c.Width
-	layerScale := func(name string) []float32 {
-		if !r.file.Has(at + name) {
-			return nil
-		}
-		return r.tensor(at+name, d)
-	}
 	return nn.EncoderLayer{
 		Heads: c.Heads, PreNorm: true, Activation: nn.GELU,
-		QKV:             r.linear(at+"attn.qkv", d, 3*d, nil, r.precision),
-		Out:             r.linear(at+"attn.proj", d, d, layerScale("ls1.gamma"), r.precision),
-		Up:              r.linear(at+"mlp.fc1", d, c.Wide, nil, r.precision),
-		Down:            r.linear(at+"mlp.fc2", c.Wide, d, layerScale("ls2.gamma"), r.precision),
+		QKV:             r.linear(at+"attn.qkv", d, 3*d, r.precision),
+		Out:             r.linear(at+"attn.proj", d, d, r.precision),
+		Up:              r.linear(at+"mlp.fc1", d, c.Wide, r.precision),
+		Down:            r.linear(at+"mlp.fc2", c.Wide, d, r.precision),
 		AttentionNorm:   r.norm(at+"norm1", d, c.Epsilon),
 		FeedForwardNorm: r.norm(at+"norm2", d, c.Epsilon),
 	}

@@ -36,8 +36,8 @@ func (r *reader) textHead(prefix string, in, out int) *textHead {
 	const wide = 768
 	skip := r.tensor(prefix+"skip.weight", out, in)
 	h := &textHead{
-		up:    r.linear(prefix+"fc1", in, wide, nil, nn.FP32),
-		down:  r.linear(prefix+"fc2", wide, out, nil, nn.FP32),
+		up:    r.linear(prefix+"fc1", in, wide, nn.FP32),
+		down:  r.linear(prefix+"fc2", wide, out, nn.FP32),
 		width: out,
 	}
 	if r.err == nil {

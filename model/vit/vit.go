@@ -1,6 +1,6 @@
 // Package vit runs vision transformers (Dosovitskiy et al., arXiv:2010.11929): images of any size and aspect
-// ratio become one token a patch, and one vector. It reads the tensors of timm's models, and evident's
-// own vision-language model, whose texts live where the vectors of images live.
+// ratio become one token a patch, and one vector. It reads evident's own vision-language model, whose texts
+// live where the vectors of images live and whose image tower has timm's names.
 //
 // Shapes: N is the number of tokens, one class token and gh·gw patches; D the width.
 package vit
