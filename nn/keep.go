@@ -6,7 +6,7 @@ import (
 )
 
 // Kept is where a forward pass leaves what one layer computed, for those who explain or
-// differentiate it. A field that is nil is not written; one of another length than stated panics.
+// differentiate it. A field that is empty is not written; one of another length than stated panics.
 // All of it is float32 in every precision.
 type Kept struct {
 	Weights  []float32 // for each sequence of n tokens in turn softmax(q·kᵀ/√(d/h)), [h, n, n], a row a query
@@ -37,7 +37,7 @@ func (k *Kept) at(l *EncoderLayer, d int, g group) Kept {
 		return Kept{}
 	}
 	from := func(s []float32, at int) []float32 {
-		if s == nil {
+		if len(s) == 0 {
 			return nil
 		}
 		return s[at:]

@@ -1,5 +1,6 @@
 // Package nn holds the layers of transformer encoders: each is built once from plain weights
-// and then runs forward on any number of sequences laid end to end, without padding.
+// and then runs forward on any number of sequences laid end to end, without padding. Of pre-norm blocks it
+// also knows the way back that LeGrad takes.
 //
 // Shapes: M is the number of tokens of all sequences together, d the model width, h the heads.
 package nn

@@ -93,8 +93,8 @@ func withoutEscapes(text string) string {
 }
 
 // unmixed returns what was meant when UTF-8 was read as Windows-1252: all characters exist there,
-// and their bytes are UTF-8 of something beyond ASCII. Other texts are returned as they are. Text
-// that was meant as it stands is hardly ever such a sequence ("Ã©", "â€™").
+// and their bytes are UTF-8 of something beyond ASCII ("Ã©", "â€™"). Other texts are returned as they
+// are.
 func unmixed(text string) string {
 	raw := make([]byte, 0, len(text))
 	beyond := false

@@ -46,10 +46,10 @@ func TestCLIPEqualsReference(t *testing.T) {
 	}
 	var golden struct {
 		Rows []struct {
-			Text, CleanLower string
-			OpenCLIP         []int32 `json:"open_clip"`
-			Fast             []int32 `json:"hf_fast"`
-			Lower            string  `json:"clean_lower"`
+			Text     string
+			OpenCLIP []int32 `json:"open_clip"`
+			Fast     []int32 `json:"hf_fast"`
+			Lower    string  `json:"clean_lower"`
 		}
 	}
 	if err := json.Unmarshal(data, &golden); err != nil {
