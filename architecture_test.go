@@ -33,6 +33,7 @@ var floors = map[string]int{
 	"internal/tokenize":    3,
 	"internal/weights":     3,
 	"internal/readertest":  4, // tests only: a small model
+	"internal/visiontest":  6, // tests only: the vision-language model and its golden values
 	"internal/kernel":      2,
 	"internal/mapped":      1,
 	"models":               1,
