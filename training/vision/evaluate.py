@@ -87,7 +87,7 @@ def maps_of(model, image, texts, layers=2):
 
 
 class Pairs:
-    """Collects (photo, class) pairs; thresholds are chosen on the other half of the photos."""
+    """Collects (photo, class) pairs."""
 
     def __init__(self):
         self.rows = []
@@ -102,20 +102,34 @@ class Pairs:
         peak = bool(mask.flat[int(heat.argmax())]) if heat.max() > heat.min() else float(mask.mean())
         self.rows.append((photo, name, peak, near, far, average_precision(heat[::2, ::2].ravel(), mask[::2, ::2].ravel())))
 
-    def scores(self, names=None):
-        """Pointing, mIoU of object and background, pixel AP (%), and the number of pairs."""
-        rows = [r for r in self.rows if names is None or r[1] in names]
+    def curve(self):
+        """The mean of object's and background's IoU [pairs, thresholds]."""
+        return np.stack([(r[3] + r[4]) / 2 for r in self.rows])
+
+    def threshold(self):
+        """Index of the threshold that is best on these photos, to be used on others."""
+        return int(self.curve().mean(0).argmax())
+
+    def scores(self, names=None, threshold=None):
+        """Pointing, mIoU of object and background, pixel AP (%), and the number of pairs.
+
+        threshold: what `threshold` of other photos gave; without it each half of the photos is judged at the best of the other.
+        """
+        rows = [k for k, r in enumerate(self.rows) if names is None or r[1] in names]
         if len(rows) < 2:
             return dict(n=len(rows))
-        half = np.array([r[0] % 2 for r in rows])
-        both = np.stack([(r[3] + r[4]) / 2 for r in rows])
-        found = []
+        curve = self.curve()[rows]
+        found = curve[:, threshold] if threshold is not None else self.crossed(rows, curve)
+        pointing, ap = (100 * np.mean([self.rows[k][column] for k in rows]) for column in (2, 5))
+        return dict(n=len(rows), pointing=round(pointing, 1), miou=round(100 * float(np.mean(found)), 1), ap=round(ap, 1))
+
+    def crossed(self, rows, curve):
+        """The IoU of each half of the photos at the threshold that is best on the other half."""
+        half, found = np.array([self.rows[k][0] % 2 for k in rows]), []
         for k in (0, 1):
             if (half == k).any() and (half != k).any():
-                found.extend(both[half == k, both[half != k].mean(0).argmax()])
-        return dict(n=len(rows), pointing=round(100 * np.mean([r[2] for r in rows]), 1),
-                    miou=round(100 * float(np.mean(found or [0])), 1),
-                    ap=round(100 * np.mean([r[5] for r in rows]), 1))
+                found.extend(curve[half == k, curve[half != k].mean(0).argmax()])
+        return found or [0]
 
 
 def localisation(model, tokenizer, examples, size, layers=2):
@@ -134,18 +148,23 @@ def development(model, cache, tokenizer):
     """Every score that may choose: Flickr8k's own development split, VOC and COCO photos set aside for it."""
     scores = dict(flickr=retrieval(model, cache, tokenizer, "dev"), tagging=tagging(model, cache, tokenizer, "dev"))
     for size in (224, 448):
-        examples = []
-        for i, it in enumerate(cache["items"]):
-            if it["split"] == "dev" and it["collection"] == "coco-seg":
-                masks = {n: np.repeat(np.repeat(it["masks"][n].numpy() > 127, 2, 0), 2, 1) for n in it["things"]}
-                examples.append((len(examples), pixels(cache["images"][i][None], size), masks, {}))
-        scores[f"coco{size}"] = localisation(model, tokenizer, examples, size).scores()
+        scores[f"coco{size}"] = localisation(model, tokenizer, coco_development(cache, size), size).scores()
         examples = []
         for i, it in enumerate(cache["items"]):
             if it["split"] == "dev" and it["collection"] == "voc2007-boxes":
                 examples.append((len(examples), pixels(cache["images"][i][None], size), boxes_of(it), VOC_WORDS))
         scores[f"boxes{size}"] = localisation(model, tokenizer, examples, size).scores()
     return scores
+
+
+def coco_development(cache, size):
+    """COCO's photos that choose, as localisation takes them."""
+    examples = []
+    for i, it in enumerate(cache["items"]):
+        if it["split"] == "dev" and it["collection"] == "coco-seg":
+            masks = {n: np.repeat(np.repeat(it["masks"][n].numpy() > 127, 2, 0), 2, 1) for n in it["things"]}
+            examples.append((len(examples), pixels(cache["images"][i][None], size), masks, {}))
+    return examples
 
 
 def boxes_of(item):
@@ -187,12 +206,13 @@ def main():
     trained = {n for it in cache["items"] if it["split"] == "train" for n in it["masks"]}
     print("flickr8k test", json.dumps(retrieval(model, cache, tokenizer, "test")), flush=True)
     print("voc2007-boxes test", json.dumps(tagging(model, cache, tokenizer, "test")), flush=True)
-    for collection in ("voc2007-seg", "coco-seg"):
-        for size in (224, 448):
+    for size in (224, 448):
+        threshold = localisation(model, tokenizer, coco_development(cache, size), size).threshold()
+        for collection in ("voc2007-seg", "coco-seg"):
             pairs = localisation(model, tokenizer, test_examples(f"{o.data}/{collection}.tar", collection, size), size)
             unseen = {r[1] for r in pairs.rows if canonical(r[1]) not in trained}
-            print(collection, size, json.dumps(pairs.scores()), "without masks in training",
-                  json.dumps(pairs.scores(unseen)), sorted(unseen), flush=True)
+            print(collection, size, json.dumps(pairs.scores(threshold=threshold)), "without masks in training",
+                  json.dumps(pairs.scores(unseen, threshold)), sorted(unseen), flush=True)
 
 
 if __name__ == "__main__":
