@@ -13,6 +13,7 @@ import (
 const (
 	tagWidth       = 0x0100
 	tagHeight      = 0x0101
+	tagCompression = 0x0103
 	tagPhotometric = 0x0106
 	tagPlanar      = 0x011C
 	tagInkSet      = 0x014C
@@ -55,6 +56,13 @@ func decodeTIFF(data []byte, limit int) (*Image, int, error) {
 		im = printed(img)
 	} else if im, err = flatten(img); err != nil {
 		return nil, 0, err
+	}
+	// TIFF 6.0 (section 11): in fax data with black as zero, white runs are black. x/image/tiff leaves
+	// them white.
+	if compression, _ := dir.number(tagCompression); photometric == 1 && (compression == 3 || compression == 4) {
+		for i, v := range im.Pix {
+			im.Pix[i] = 255 - v
+		}
 	}
 	turn := dir.orientation()
 	if pages := dir.pages(); pages > 1 {
