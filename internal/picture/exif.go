@@ -135,8 +135,8 @@ func (im *Image) upright(orientation int) *Image {
 	return out
 }
 
-// turn fills out with the pixels first + x·right + y·down of pix. It goes by tiles, in which neither
-// side's cache lines are lost before they are used up.
+// turn fills out with the pixels first + x·right + y·down of pix. It goes by tiles, in which
+// neither side's cache lines are lost before they are used up.
 func turn(out *Image, pix []uint8, first, right, down int) {
 	const tile = 64
 	for top := 0; top < out.Height; top += tile {

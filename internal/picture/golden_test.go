@@ -30,8 +30,8 @@ func goldens(t testing.TB) map[string]array {
 	return all
 }
 
-// named returns the goldens whose names begin with prefix, by the rest of their names. There must be
-// as many as are known to be: a test over none would pass.
+// named returns the goldens whose names begin with prefix, by the rest of their names. There must
+// be as many as are known to be: a test over none would pass.
 func named(t *testing.T, all map[string]array, prefix string, count int) map[string]array {
 	t.Helper()
 	found := map[string]array{}
@@ -47,11 +47,13 @@ func named(t *testing.T, all map[string]array, prefix string, count int) map[str
 }
 
 // picture returns an array as a picture.
-func (a array) picture() *Image { return &Image{Width: a.shape[1], Height: a.shape[0], Pix: a.bytes} }
+func (a array) picture() *Image {
+	return &Image{Width: a.shape[1], Height: a.shape[0], Pix: a.bytes}
+}
 
-// TestDecode compares every kind of file with Pillow. All but JPEG are equal. image/jpeg rounds its inverse
-// cosine transform otherwise than libjpeg, by 1 in some samples, and conversion to RGB makes up to 3 of
-// that; JPEGs whose blocks are flat are equal, so upsampling and colours are.
+// TestDecode compares every kind of file with Pillow. All but JPEG are equal. image/jpeg rounds
+// its inverse cosine transform otherwise than libjpeg, by 1 in some samples, and conversion to RGB
+// makes up to 3 of that; JPEGs whose blocks are flat are equal, so upsampling and colours are.
 func TestDecode(t *testing.T) {
 	for name, want := range named(t, goldens(t), "decode/", 104) {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +61,8 @@ func TestDecode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if format := strings.TrimPrefix(filepath.Ext(name), "."); im.Format != strings.Replace(format, "jpg", "jpeg", 1) {
+			extension := strings.Replace(filepath.Ext(name), "jpg", "jpeg", 1)
+			if "."+im.Format != extension {
 				t.Errorf("format is %q", im.Format)
 			}
 			tolerance := 0
@@ -133,8 +136,10 @@ func TestUprightLarge(t *testing.T) {
 }
 
 func TestResize(t *testing.T) {
-	filters := map[string]Filter{"bicubic": Bicubic, "bilinear": Bilinear, "lanczos": Lanczos,
-		"hamming": Hamming, "box": Box, "nearest": Nearest}
+	filters := map[string]Filter{
+		"bicubic": Bicubic, "bilinear": Bilinear, "lanczos": Lanczos,
+		"hamming": Hamming, "box": Box, "nearest": Nearest,
+	}
 	all := goldens(t)
 	for name, want := range named(t, all, "resize/", 78) {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +153,8 @@ func TestResize(t *testing.T) {
 			// A part of the result is computed as the whole is.
 			whole := want.picture()
 			x, y := whole.Width/3, whole.Height/4
-			part := source.resizePart(whole.Width, whole.Height, image.Rect(x, y, whole.Width, whole.Height), filter)
+			wanted := image.Rect(x, y, whole.Width, whole.Height)
+			part := source.resizePart(whole.Width, whole.Height, wanted, filter)
 			if !bytes.Equal(part.Pix, whole.Crop(x, y, whole.Width, whole.Height).Pix) {
 				t.Error("a part of the result differs from the whole")
 			}

@@ -1,15 +1,15 @@
 // Package picture turns image files into pixels, and pixels into what a vision model is given.
 //
 // [Decode] and [Open] read JPEG, PNG, GIF, WebP, TIFF and BMP, told apart by their content, into
-// upright RGB. [Image.Resize] and [Image.Crop] compute the very bytes that Pillow 13 computes, and a
-// [Recipe] is the whole preprocessing of a model: the model saw Pillow's pixels when it was trained,
-// and a look-alike resize would move its embeddings.
+// upright RGB. [Image.Resize] and [Image.Crop] compute the very bytes that Pillow 13 computes, and
+// a [Recipe] is the whole preprocessing of a model: the model saw Pillow's pixels when it was
+// trained, and a look-alike resize would move its embeddings.
 //
 // The pixels are those of Pillow's ImageOps.exif_transpose(image).convert("RGB"): transparency is
 // dropped, not blended; colour profiles are not applied; the picture is turned upright by the
-// orientation of its EXIF. They differ from Pillow's in two places. JPEG's inverse cosine transform is that
-// of image/jpeg, which rounds other than libjpeg's: see [ycc]. Greyscale of 16 bits keeps its upper
-// byte, as colour of 16 bits does; Pillow cuts every value above 255 to white.
+// orientation of its EXIF. They differ from Pillow's in two places. JPEG's inverse cosine transform
+// is that of image/jpeg, which rounds otherwise than libjpeg's (docs/adr/0027). Greyscale of 16
+// bits keeps its upper byte, as colour of 16 bits does; Pillow cuts every value above 255 to white.
 package picture
 
 import (
@@ -52,7 +52,7 @@ func Decode(r io.Reader, opts Options) (*Image, error) {
 		return nil, err
 	}
 	limit := opts.PixelsMax
-	if limit == 0 {
+	if limit <= 0 {
 		limit = PixelsMax
 	}
 	var file bytes.Buffer

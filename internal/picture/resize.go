@@ -25,8 +25,8 @@ func (im *Image) Resize(width, height int, f Filter) *Image {
 	return im.resizePart(width, height, image.Rect(0, 0, width, height), f)
 }
 
-// resizePart is Resize followed by Crop, without the work for what is cropped away: the shorter side of
-// a strip of 1 × 60,000 pixels can be brought to 224.
+// resizePart is Resize followed by Crop, without the work for what is cropped away: the shorter
+// side of a strip of 1 × 60,000 pixels can be brought to 224.
 func (im *Image) resizePart(width, height int, part image.Rectangle, f Filter) *Image {
 	if width < 1 || height < 1 {
 		panic(fmt.Sprintf("picture: resize to %d × %d", width, height))
@@ -45,8 +45,8 @@ func (im *Image) resizePart(width, height int, part image.Rectangle, f Filter) *
 	return im.resizeWidth(across, f).resizeHeight(down, f)
 }
 
-// Crop returns the pixels from (x0, y0) up to but without (x1, y1). What lies outside of the picture
-// is black, as in Pillow. It panics on a crop without pixels.
+// Crop returns the pixels from (x0, y0) up to but without (x1, y1). What lies outside of the
+// picture is black, as in Pillow. It panics on a crop without pixels.
 func (im *Image) Crop(x0, y0, x1, y1 int) *Image {
 	if x1 <= x0 || y1 <= y0 {
 		panic(fmt.Sprintf("picture: crop from (%d, %d) to (%d, %d)", x0, y0, x1, y1))
@@ -57,7 +57,8 @@ func (im *Image) Crop(x0, y0, x1, y1 int) *Image {
 		return out
 	}
 	for y := max(y0, 0); y < min(y1, im.Height); y++ {
-		copy(out.Pix[3*((y-y0)*out.Width+left-x0):], im.Pix[3*(y*im.Width+left):3*(y*im.Width+right)])
+		row := im.Pix[3*y*im.Width:]
+		copy(out.Pix[3*((y-y0)*out.Width+left-x0):], row[3*left:3*right])
 	}
 	return out
 }
@@ -84,8 +85,8 @@ type weights struct {
 	factor [][]int32 // the factors of it and of those after it, in 1/2^precision
 }
 
-// newWeights computes the weights of the wanted values. Products are rounded before they are added, so
-// that no processor fuses the two.
+// newWeights computes the weights of the wanted values. Products are rounded before they are
+// added, so that no processor fuses the two.
 func newWeights(a axis, f Filter) weights {
 	support, weigh := f.kernel()
 	scale := float64(a.from) / float64(a.to)

@@ -57,9 +57,10 @@ func decodeTIFF(data []byte, limit int) (*Image, int, error) {
 	} else if im, err = flatten(img); err != nil {
 		return nil, 0, err
 	}
-	// TIFF 6.0 (section 11): in fax data with black as zero, white runs are black. x/image/tiff leaves
-	// them white.
-	if compression, _ := dir.number(tagCompression); photometric == 1 && (compression == 3 || compression == 4) {
+	// TIFF 6.0 (section 11): in fax data with black as zero, white runs are black. x/image/tiff
+	// leaves them white.
+	compression, _ := dir.number(tagCompression)
+	if photometric == 1 && (compression == 3 || compression == 4) {
 		for i, v := range im.Pix {
 			im.Pix[i] = 255 - v
 		}

@@ -120,8 +120,8 @@ func (f *webpFile) decodeFrame() (*Image, error) {
 	return flatten(img)
 }
 
-// videoColours converts VP8's planes, whose chroma has half the size, into RGB, bit for bit as libwebp
-// does: chroma between samples is weighted 9:3:3:1, and Y spans 16 to 235.
+// videoColours converts VP8's planes, whose chroma has half the size, into RGB, bit for bit as
+// libwebp does: chroma between samples is weighted 9:3:3:1, and Y spans 16 to 235.
 func videoColours(m *image.YCbCr) *Image {
 	out := newImage(m.Rect.Dx(), m.Rect.Dy())
 	last := (out.Height - 1) / 2

@@ -18,8 +18,8 @@ const (
 	codedCMYK               // the four inks, inverted
 )
 
-// coding decides as libjpeg does: by the JFIF and Adobe segments, or else by the components' names.
-// That inks are inverted is Adobe's convention; Pillow holds it true without the segment, too.
+// coding decides as libjpeg does: by the JFIF and Adobe segments, or else by the components'
+// names. That inks are inverted is Adobe's convention; Pillow takes it so without the segment, too.
 func (f *jpegFile) coding() coding {
 	if len(f.components) == 4 {
 		if f.adobe > 0 {
@@ -38,9 +38,8 @@ func (f *jpegFile) coding() coding {
 }
 
 // colours brings planes to full size and converts them to RGB in the integer arithmetic of libjpeg,
-// which Pillow uses. Given equal planes it yields equal bytes. The planes themselves may differ: image/jpeg
-// and libjpeg-turbo round their inverse cosine transforms otherwise, by 1 in some samples; the
-// tests state how much of that is left in the picture.
+// which Pillow uses. Given equal planes it yields equal bytes. The planes themselves may differ by
+// 1 in some samples: image/jpeg and libjpeg round their inverse cosine transforms otherwise.
 func (f *jpegFile) colours(planes []plane) *Image {
 	im := newImage(planes[0].width, planes[0].height)
 	rows := make([][]uint8, len(planes))
@@ -74,7 +73,7 @@ func (f *jpegFile) colours(planes []plane) *Image {
 	return im
 }
 
-// ycc converts one row of luma and chroma to RGB (ITU-T T.871, in fixed point with 16 fractional bits).
+// ycc converts one row of luma and chroma to RGB (ITU-T T.871, with 16 fractional bits).
 func ycc(rgb, luma, cb, cr []uint8) {
 	n := len(rgb) / 3
 	luma, cb, cr = luma[:n], cb[:n], cr[:n]
