@@ -30,10 +30,10 @@ type directory struct {
 	order   binary.ByteOrder
 	data    []byte
 	entries []entry
-	next    uint32 // offset of the next directory; 0 if there is none
 }
 
-// readDirectory reads the first directory of data.
+// readDirectory reads the first directory of data. Of one that the data cuts off it returns the
+// entries there are, and ErrTruncated.
 func readDirectory(data []byte) (*directory, error) {
 	if len(data) < 8 {
 		return nil, ErrTruncated
@@ -47,30 +47,34 @@ func readDirectory(data []byte) (*directory, error) {
 	default:
 		return nil, ErrNotImage
 	}
-	return d, d.read(d.order.Uint32(data[4:]))
-}
-
-// read reads the directory at offset in place of the one read before. One that the data
-// cuts off yields the entries there are, and ErrTruncated.
-func (d *directory) read(offset uint32) error {
-	d.entries, d.next = nil, 0
-	if uint64(offset)+2 > uint64(len(d.data)) {
-		return ErrTruncated
+	start := uint64(d.order.Uint32(data[4:]))
+	if start+2 > uint64(len(data)) {
+		return d, ErrTruncated
 	}
-	rest := d.data[offset:]
-	count := int(d.order.Uint16(rest))
-	rest = rest[2:]
-	for range count {
+	rest := data[start+2:]
+	for range d.order.Uint16(data[start:]) {
 		if len(rest) < entryBytes {
-			return ErrTruncated
+			return d, ErrTruncated
 		}
 		d.entries = append(d.entries, entry(rest[:entryBytes]))
 		rest = rest[entryBytes:]
 	}
-	if len(rest) >= 4 {
-		d.next = d.order.Uint32(rest)
+	return d, nil
+}
+
+// pages counts the directories, each of which names the next. A circle ends the count.
+func (d *directory) pages() int {
+	seen := map[uint32]bool{}
+	at := d.order.Uint32(d.data[4:])
+	for at != 0 && !seen[at] && uint64(at)+2 <= uint64(len(d.data)) {
+		seen[at] = true
+		after := uint64(at) + 2 + entryBytes*uint64(d.order.Uint16(d.data[at:]))
+		if after+4 > uint64(len(d.data)) {
+			break
+		}
+		at = d.order.Uint32(d.data[after:])
 	}
-	return nil
+	return len(seen)
 }
 
 // number returns the first value of a tag that holds whole numbers, and whether there is one.

@@ -28,6 +28,10 @@ type component struct {
 	h, v int // samples across and down, as a share of the largest of all components
 }
 
+// scansMax bounds the scans of a JPEG, each of which may pass over all pixels and take but a few
+// bytes of the file. Ordinary files have up to 10.
+const scansMax = 500
+
 // decodeJPEG reads a JPEG. One that lacks only its end marker is read; one whose pixels end
 // early is ErrTruncated.
 func decodeJPEG(data []byte, limit int) (*Image, int, error) {
@@ -37,6 +41,9 @@ func decodeJPEG(data []byte, limit int) (*Image, int, error) {
 	}
 	if err := checkSize(f.width, f.height, limit); err != nil {
 		return nil, 0, err
+	}
+	if n := bytes.Count(f.scans, []byte("\xFF\xDA")); n > scansMax {
+		return nil, 0, &UnsupportedError{"jpeg", fmt.Sprintf("%d scans", n)}
 	}
 	scans := &endless{rest: f.scans, lenient: !f.progressive}
 	img, err := guarded(func() (image.Image, error) {

@@ -20,9 +20,6 @@ const (
 	tagExtra       = 0x0152
 )
 
-// pagesMax ends the count of a TIFF's pages, which may form a circle.
-const pagesMax = 10_000
-
 // decodeTIFF reads the first page.
 func decodeTIFF(data []byte, limit int) (*Image, int, error) {
 	dir, err := readDirectory(data)
@@ -65,20 +62,10 @@ func decodeTIFF(data []byte, limit int) (*Image, int, error) {
 			im.Pix[i] = 255 - v
 		}
 	}
-	turn := dir.orientation()
 	if pages := dir.pages(); pages > 1 {
 		im.note("the first of %d pages", pages)
 	}
-	return im, turn, nil
-}
-
-// pages counts the directories of the file from this one on.
-func (d *directory) pages() int {
-	pages := 1
-	for d.next != 0 && pages < pagesMax && d.read(d.next) == nil {
-		pages++
-	}
-	return pages
+	return im, dir.orientation(), nil
 }
 
 // asAlpha returns the file with a directory that calls the four inks of its first picture red,
