@@ -137,11 +137,12 @@ func TestTooLarge(t *testing.T) {
 			}
 		})
 	}
-	im, err := Open(filepath.Join("testdata", "rgb.png"), Options{PixelsMax: 29 * 19})
+	path := filepath.Join("testdata", "rgb.png")
+	im, err := Open(path, Options{PixelsMax: 29 * 19})
 	if err != nil || im.Width != 29 {
 		t.Errorf("at the limit: %v", err)
 	}
-	if _, err := Open(filepath.Join("testdata", "rgb.png"), Options{PixelsMax: 29*19 - 1}); err == nil {
+	if _, err := Open(path, Options{PixelsMax: 29*19 - 1}); err == nil {
 		t.Error("beyond the limit: no error")
 	}
 }
@@ -186,6 +187,11 @@ func TestScans(t *testing.T) {
 	var got *UnsupportedError
 	if _, err := Decode(bytes.NewReader(data), Options{}); !errors.As(err, &got) {
 		t.Errorf("the error is %v", err)
+	}
+	// What follows the end is not counted.
+	data = slices.Concat(file(t, "420.jpg"), bytes.Repeat([]byte("\xFF\xDA\x00\x02"), 2*scansMax))
+	if _, err := Decode(bytes.NewReader(data), Options{}); err != nil {
+		t.Errorf("with a film after it: %v", err)
 	}
 }
 

@@ -42,7 +42,7 @@ func decodeJPEG(data []byte, limit int) (*Image, int, error) {
 	if err := checkSize(f.width, f.height, limit); err != nil {
 		return nil, 0, err
 	}
-	if n := bytes.Count(f.scans, []byte("\xFF\xDA")); n > scansMax {
+	if n := countScans(f.scans); n > scansMax {
 		return nil, 0, &UnsupportedError{"jpeg", fmt.Sprintf("%d scans", n)}
 	}
 	scans := &endless{rest: f.scans, lenient: !f.progressive}
@@ -120,6 +120,29 @@ func readJPEG(data []byte) (*jpegFile, error) {
 		return nil, fmt.Errorf("its size is missing")
 	}
 	return f, nil
+}
+
+// countScans counts the scans up to the end marker: a phone may store a film after it.
+func countScans(data []byte) int {
+	scans := 0
+	for {
+		i := bytes.IndexByte(data, 0xFF)
+		if i < 0 || i+4 > len(data) {
+			return scans
+		}
+		kind := data[i+1]
+		data = data[i+1:]
+		switch {
+		case kind == 0xFF || kind <= 0x01 || kind >= 0xD0 && kind <= 0xD8:
+			continue // fill bytes, escaped bytes and markers without data
+		case kind == 0xD9:
+			return scans
+		case kind == 0xDA:
+			scans++
+		}
+		length := int(binary.BigEndian.Uint16(data[1:]))
+		data = data[min(1+length, len(data)):]
+	}
 }
 
 // readFrame reads the header of the frame: 1 byte precision, 2 height, 2 width, 1 number of
