@@ -10,7 +10,7 @@ import (
 
 // gifFile is what the blocks of a GIF say about its first frame.
 type gifFile struct {
-	width, height uint32     // of the logical screen
+	width, height int        // of the logical screen
 	palette       [768]uint8 // red, green, blue
 	frame         [9]uint8   // the first frame's descriptor: left, top, width, height, flags
 	pixels        []byte     // the first frame's compressed pixels
@@ -28,9 +28,9 @@ func decodeGIF(data []byte, limit int) (*Image, int, error) {
 	}
 	le := binary.LittleEndian
 	left, top := int(le.Uint16(f.frame[:])), int(le.Uint16(f.frame[2:]))
-	f.width = max(f.width, uint32(left)+uint32(le.Uint16(f.frame[4:])))
-	f.height = max(f.height, uint32(top)+uint32(le.Uint16(f.frame[6:])))
-	if err := checkSize(f.width, f.height, limit); err != nil {
+	f.width = max(f.width, left+int(le.Uint16(f.frame[4:])))
+	f.height = max(f.height, top+int(le.Uint16(f.frame[6:])))
+	if err := checkSize(image.Config{Width: f.width, Height: f.height}, limit); err != nil {
 		return nil, 0, err
 	}
 	file := f.firstFrame()
@@ -39,7 +39,7 @@ func decodeGIF(data []byte, limit int) (*Image, int, error) {
 		return nil, 0, err
 	}
 	p := img.(*image.Paletted)
-	im := newImage(int(f.width), int(f.height))
+	im := newImage(f.width, f.height)
 	for i := 0; i < len(im.Pix); i += 3 {
 		copy(im.Pix[i:], f.palette[3*int(f.background):][:3])
 	}
@@ -60,8 +60,8 @@ func readGIF(data []byte) (gifFile, error) {
 	if len(data) < 13 {
 		return f, ErrTruncated
 	}
-	f.width = uint32(binary.LittleEndian.Uint16(data[6:]))
-	f.height = uint32(binary.LittleEndian.Uint16(data[8:]))
+	f.width = int(binary.LittleEndian.Uint16(data[6:]))
+	f.height = int(binary.LittleEndian.Uint16(data[8:]))
 	for i := range f.palette {
 		f.palette[i] = uint8(i / 3) // greys, for a GIF without colours
 	}

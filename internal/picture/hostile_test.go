@@ -84,6 +84,7 @@ func huge(t *testing.T) map[string][]byte {
 	be.PutUint32(png[20:], 10_000)
 	be.PutUint32(png[29:], crc32.ChecksumIEEE(png[12:29]))
 	jpg := file(t, "420.jpg")
+	twice := slices.Concat(png[:33], chunk("IDAT", deflated(t, 100)), file(t, "rgb.png")[8:])
 	frame := bytes.Index(jpg, []byte("\xFF\xC0"))
 	be.PutUint16(jpg[frame+5:], 10_000)
 	be.PutUint16(jpg[frame+7:], 10_000)
@@ -113,7 +114,7 @@ func huge(t *testing.T) map[string][]byte {
 	le.PutUint32(bmp[18:], 10_000)
 	le.PutUint32(bmp[22:], 10_000)
 	return map[string][]byte{
-		"png": png, "jpeg": jpg, "gif screen": screen, "gif frame": inside, "tiff": tiff, "bmp": bmp,
+		"png": png, "png, later smaller": twice, "jpeg": jpg, "gif screen": screen, "gif frame": inside, "tiff": tiff, "bmp": bmp,
 		"webp lossy": lossy, "webp lossless": lossless, "webp canvas": canvas,
 	}
 }
@@ -147,14 +148,45 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestTooLargeFirst reads a large picture that is cut as well: its size is what to say. Of a GIF
+// the first frame is looked for before.
+func TestTooLargeFirst(t *testing.T) {
+	for name, data := range huge(t) {
+		if strings.HasPrefix(name, "gif") {
+			continue
+		}
+		var got *TooLargeError
+		_, err := Decode(bytes.NewReader(data[:len(data)-7]), Options{})
+		if !errors.As(err, &got) {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+	}
+}
+
+// TestHiddenSize reads a TIFF whose width stands outside of the directory, where a single value
+// need not.
+func TestHiddenSize(t *testing.T) {
+	data := file(t, "raw.tiff")
+	dir, err := readDirectory(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	width, height := dir.entries[0], dir.entries[1]
+	dir.order.PutUint16(width[2:], 1) // bytes
+	dir.order.PutUint32(width[4:], 5)
+	dir.order.PutUint32(width[8:], uint32(len(data)))
+	dir.order.PutUint16(height[2:], 4)
+	dir.order.PutUint32(height[8:], 1<<20)
+	var got *TooLargeError
+	_, err = Decode(bytes.NewReader(append(data, 255, 0, 0, 0, 0)), Options{})
+	if !errors.As(err, &got) || got.Width != 255 {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestBomb decodes a PNG of a few bytes that inflates to much more than its pixels.
 func TestBomb(t *testing.T) {
 	good := file(t, "bilevel.png")
-	chunk := func(name string, body []byte) []byte {
-		out := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
-		out = append(append(out, name...), body...)
-		return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[4:]))
-	}
 	pixels := bytes.Index(good, []byte("IDAT")) - 4
 	text := chunk("zTXt", append([]byte("bomb\x00\x00"), deflated(t, 64<<20)...))
 	image := chunk("IDAT", deflated(t, 64<<20))
@@ -337,6 +369,13 @@ func TestNoPixels(t *testing.T) {
 			t.Errorf("%s: the error is %v", name, err)
 		}
 	}
+}
+
+// chunk returns a chunk of a PNG.
+func chunk(name string, body []byte) []byte {
+	out := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	out = append(append(out, name...), body...)
+	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[4:]))
 }
 
 // deflated returns n zeros, compressed.

@@ -12,14 +12,14 @@ import (
 
 // jpegFile is what the segments before the first scan say.
 type jpegFile struct {
-	width, height uint32
-	components    []component
-	progressive   bool
-	jfif          bool
-	adobe         int    // colour transform of the Adobe segment; -1 if there is none
-	turn          int    // EXIF orientation
-	tables        []byte // the segments that the decoder needs, without those about colour
-	scans         []byte // from the first scan on
+	size        image.Config // width and height
+	components  []component
+	progressive bool
+	jfif        bool
+	adobe       int    // colour transform of the Adobe segment; -1 if there is none
+	turn        int    // EXIF orientation
+	tables      []byte // the segments that the decoder needs, without those about colour
+	scans       []byte // from the first scan on
 }
 
 // component is one colour of a JPEG.
@@ -39,7 +39,7 @@ func decodeJPEG(data []byte, limit int) (*Image, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := checkSize(f.width, f.height, limit); err != nil {
+	if err := checkSize(f.size, limit); err != nil {
 		return nil, 0, err
 	}
 	if n := countScans(f.scans); n > scansMax {
@@ -159,8 +159,8 @@ func (f *jpegFile) readFrame(kind uint8, body []byte) error {
 		return fmt.Errorf("it has two frame headers")
 	}
 	f.progressive = kind == 0xC2
-	f.height = uint32(binary.BigEndian.Uint16(body[1:]))
-	f.width = uint32(binary.BigEndian.Uint16(body[3:]))
+	f.size.Height = int(binary.BigEndian.Uint16(body[1:]))
+	f.size.Width = int(binary.BigEndian.Uint16(body[3:]))
 	f.components = make([]component, body[5])
 	for i := range f.components {
 		c := body[6+3*i:]

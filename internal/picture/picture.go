@@ -90,26 +90,42 @@ func Open(path string, opts Options) (*Image, error) {
 // decoded, and 64 MiB for whatever else the file carries.
 func fileBytesMax(pixels int) int64 { return 8*int64(pixels) + 64<<20 }
 
-// checkSize compares the size in a header with the limit.
-func checkSize(width, height uint32, limit int) error {
-	if width == 0 || height == 0 {
-		return fmt.Errorf("the header promises %d × %d pixels", width, height)
+// checkSize compares the size in a header, as its decoder will read it, with the limit.
+func checkSize(size image.Config, limit int) error {
+	if size.Width <= 0 || size.Height <= 0 {
+		return fmt.Errorf("the header promises %d × %d pixels", size.Width, size.Height)
 	}
-	if uint64(width)*uint64(height) > uint64(limit) {
-		return &TooLargeError{Width: int(width), Height: int(height), Max: limit}
+	if size.Width > limit/size.Height {
+		return &TooLargeError{Width: size.Width, Height: size.Height, Max: limit}
 	}
 	return nil
 }
 
 // guarded runs a decoder that is not ours. Such decoders have crashed on crafted files before; one
 // bad file among a folder of thousands must not end the run.
-func guarded(decode func() (image.Image, error)) (img image.Image, err error) {
+func guarded[T any](decode func() (T, error)) (out T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			img, err = nil, fmt.Errorf("the decoder crashed: %v", p)
+			err = fmt.Errorf("the decoder crashed: %v", p)
 		}
 	}()
 	return decode()
+}
+
+// decoded reads the size of a file, compares it with the limit, and decodes the file, with the two
+// functions of a decoder that is not ours.
+func decoded(
+	file []byte, limit int,
+	size func(io.Reader) (image.Config, error), decode func(io.Reader) (image.Image, error),
+) (image.Image, error) {
+	config, err := guarded(func() (image.Config, error) { return size(bytes.NewReader(file)) })
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSize(config, limit); err != nil {
+		return nil, err
+	}
+	return guarded(func() (image.Image, error) { return decode(bytes.NewReader(file)) })
 }
 
 // newImage returns a black picture.

@@ -3,11 +3,15 @@ package picture
 import (
 	"fmt"
 	"image"
+	"image/color"
 )
 
 // flatten copies what a decoder returned into RGB, as Pillow's convert("RGB") does: transparency is
 // dropped, and of 16 bits the upper eight are kept.
 func flatten(img image.Image) (*Image, error) {
+	if p, ok := img.(*image.Paletted); ok {
+		return painted(p), nil
+	}
 	b := img.Bounds()
 	out := newImage(b.Dx(), b.Dy())
 	for y := range out.Height {
@@ -30,6 +34,28 @@ func flatten(img image.Image) (*Image, error) {
 		}
 	}
 	return out, nil
+}
+
+// painted looks up the colours of a picture that has a palette, whose alpha is ignored.
+func painted(p *image.Paletted) *Image {
+	var rgb [256][3]uint8
+	for i, c := range p.Palette {
+		switch c := c.(type) {
+		case color.NRGBA:
+			rgb[i] = [3]uint8{c.R, c.G, c.B}
+		case color.RGBA:
+			rgb[i] = [3]uint8{c.R, c.G, c.B}
+		case color.RGBA64:
+			rgb[i] = [3]uint8{uint8(c.R >> 8), uint8(c.G >> 8), uint8(c.B >> 8)}
+		}
+	}
+	out := newImage(p.Rect.Dx(), p.Rect.Dy())
+	for y := range out.Height {
+		for x, index := range p.Pix[y*p.Stride:][:out.Width] {
+			copy(out.Pix[3*(y*out.Width+x):], rgb[index][:])
+		}
+	}
+	return out
 }
 
 // grey spreads values of size bytes, the upper first, to three channels.

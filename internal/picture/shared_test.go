@@ -21,8 +21,8 @@ var sharedFiles = []struct {
 	{"e_palette", "e_palette.png", false},
 }
 
-// decoded returns the picture that Pillow decoded, so that resizing is judged alone.
-func decoded(t *testing.T, name string) *Image {
+// decodedByPillow returns the picture that Pillow decoded, so that resizing is judged alone.
+func decodedByPillow(t *testing.T, name string) *Image {
 	a := shared(t, name+"_decoded_rgb_u8")
 	return &Image{Width: a.shape[1], Height: a.shape[0], Pix: a.bytes}
 }
@@ -47,10 +47,10 @@ func TestSharedDecoding(t *testing.T) {
 func TestSharedResizing(t *testing.T) {
 	for _, f := range sharedFiles {
 		t.Run(f.name, func(t *testing.T) {
-			compare(t, decoded(t, f.name).Resize(64, 64, Bicubic), shared(t, f.name+"_resized64sq_u8"), 0)
+			compare(t, decodedByPillow(t, f.name).Resize(64, 64, Bicubic), shared(t, f.name+"_resized64sq_u8"), 0)
 		})
 	}
-	photo := decoded(t, "b_photo")
+	photo := decodedByPillow(t, "b_photo")
 	compare(t, photo.Resize(112, 112, Bicubic), shared(t, "b_photo_legrad112_u8"), 0)
 	want := shared(t, "b_photo_clip224_u8") // [3, height, width]
 	got := Recipe{Size: [2]int{224, 224}, Mode: ShortestCrop}.Fit(photo)
@@ -83,7 +83,7 @@ func TestSharedRecipes(t *testing.T) {
 			}
 			t.Run(f.name+"_"+c.golden, func(t *testing.T) {
 				want := shared(t, f.name+"_"+c.golden)
-				compareFloats(t, c.recipe.Apply(decoded(t, f.name)), want.floats, 1e-6)
+				compareFloats(t, c.recipe.Apply(decodedByPillow(t, f.name)), want.floats, 1e-6)
 			})
 		}
 	}

@@ -1,13 +1,11 @@
 package picture
 
 import (
-	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"image"
-	"image/color"
 	"image/png"
-	"io"
+	"slices"
 
 	"golang.org/x/image/bmp"
 )
@@ -19,12 +17,11 @@ const (
 
 // pngFile is what the chunks of a PNG say about it.
 type pngFile struct {
-	width, height uint32
-	frames        uint32 // of an animation; 0 if there is none
-	inAnimation   bool   // the still image is the animation's first frame
-	turn          int    // EXIF orientation
-	end           int    // where the last whole chunk ends
-	whole         bool   // the end chunk was found
+	frames      uint32 // of an animation; 0 if there is none
+	inAnimation bool   // the still image is the animation's first frame
+	turn        int    // EXIF orientation
+	end         int    // where the last whole chunk ends
+	whole       bool   // the end chunk was found
 }
 
 // decodePNG reads a PNG. One that lacks only its end chunk is read, as Pillow and browsers do.
@@ -33,21 +30,17 @@ func decodePNG(data []byte, limit int) (*Image, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := checkSize(f.width, f.height, limit); err != nil {
-		return nil, 0, err
-	}
-	r := io.MultiReader(bytes.NewReader(data[:f.end]), bytes.NewReader([]byte(pngEnd)))
-	img, err := guarded(func() (image.Image, error) { return png.Decode(r) })
-	if err != nil && !f.whole {
+	file := slices.Concat(data[:f.end], []byte(pngEnd))
+	img, err := decoded(file, limit, png.DecodeConfig, png.Decode)
+	var large *TooLargeError
+	if err != nil && !f.whole && !errors.As(err, &large) {
 		return nil, 0, ErrTruncated
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	var im *Image
-	if p, ok := img.(*image.Paletted); ok {
-		im = painted(p, p.Palette)
-	} else if im, err = flatten(img); err != nil {
+	im, err := flatten(img)
+	if err != nil {
 		return nil, 0, err
 	}
 	if f.frames > 1 && f.inAnimation {
@@ -70,8 +63,6 @@ func readPNG(data []byte) (pngFile, error) {
 		}
 		body := rest[:length]
 		switch {
-		case kind == "IHDR" && length >= 8:
-			f.width, f.height = binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[4:])
 		case kind == "acTL" && length >= 4:
 			f.frames = binary.BigEndian.Uint32(body)
 		case kind == "fcTL" && !pixels:
@@ -91,42 +82,11 @@ func readPNG(data []byte) (pngFile, error) {
 	return f, nil
 }
 
-// painted looks up the colours of a picture that has a palette, whose alpha is ignored.
-func painted(p *image.Paletted, palette color.Palette) *Image {
-	var rgb [256][3]uint8
-	for i, c := range palette {
-		switch c := c.(type) {
-		case color.NRGBA:
-			rgb[i] = [3]uint8{c.R, c.G, c.B}
-		case color.RGBA:
-			rgb[i] = [3]uint8{c.R, c.G, c.B}
-		case color.RGBA64:
-			rgb[i] = [3]uint8{uint8(c.R >> 8), uint8(c.G >> 8), uint8(c.B >> 8)}
-		}
-	}
-	out := newImage(p.Rect.Dx(), p.Rect.Dy())
-	for y := range out.Height {
-		for x, index := range p.Pix[y*p.Stride:][:out.Width] {
-			copy(out.Pix[3*(y*out.Width+x):], rgb[index][:])
-		}
-	}
-	return out
-}
-
+// decodeBMP reads a BMP, which has neither EXIF nor several pictures.
 func decodeBMP(data []byte, limit int) (*Image, int, error) {
-	size, err := bmp.DecodeConfig(bytes.NewReader(data))
+	img, err := decoded(data, limit, bmp.DecodeConfig, bmp.Decode)
 	if err != nil {
 		return nil, 0, err
-	}
-	if err := checkSize(uint32(size.Width), uint32(size.Height), limit); err != nil {
-		return nil, 0, err
-	}
-	img, err := guarded(func() (image.Image, error) { return bmp.Decode(bytes.NewReader(data)) })
-	if err != nil {
-		return nil, 0, err
-	}
-	if p, ok := img.(*image.Paletted); ok {
-		return painted(p, p.Palette), 1, nil
 	}
 	im, err := flatten(img)
 	return im, 1, err

@@ -1,7 +1,6 @@
 package picture
 
 import (
-	"bytes"
 	"encoding/binary"
 	"image"
 	"slices"
@@ -11,8 +10,6 @@ import (
 
 // Tags of a TIFF directory.
 const (
-	tagWidth       = 0x0100
-	tagHeight      = 0x0101
 	tagCompression = 0x0103
 	tagPhotometric = 0x0106
 	tagPlanar      = 0x011C
@@ -26,11 +23,6 @@ func decodeTIFF(data []byte, limit int) (*Image, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	width, _ := dir.number(tagWidth)
-	height, _ := dir.number(tagHeight)
-	if err := checkSize(width, height, limit); err != nil {
-		return nil, 0, err
-	}
 	if planar, _ := dir.number(tagPlanar); planar == 2 {
 		return nil, 0, &UnsupportedError{"tiff", "one plane for each colour"}
 	}
@@ -42,16 +34,16 @@ func decodeTIFF(data []byte, limit int) (*Image, int, error) {
 		}
 		file = dir.asAlpha()
 	}
-	img, err := guarded(func() (image.Image, error) { return tiff.Decode(bytes.NewReader(file)) })
+	img, err := decoded(file, limit, tiff.DecodeConfig, tiff.Decode)
 	if err != nil {
 		return nil, 0, err
 	}
-	var im *Image
-	if p, ok := img.(*image.Paletted); ok {
-		im = painted(p, p.Palette)
-	} else if photometric == 5 {
-		im = printed(img)
-	} else if im, err = flatten(img); err != nil {
+	toRGB := flatten
+	if photometric == 5 {
+		toRGB = printed
+	}
+	im, err := toRGB(img)
+	if err != nil {
 		return nil, 0, err
 	}
 	// TIFF 6.0 (section 11): in fax data with black as zero, white runs are black. x/image/tiff
@@ -97,20 +89,21 @@ func (d *directory) asAlpha() []byte {
 }
 
 // printed returns the colours of inks that were read as red, green, blue and alpha.
-func printed(img image.Image) *Image {
-	out := newImage(img.Bounds().Dx(), img.Bounds().Dy())
-	for y := range out.Height {
-		for x := range out.Width {
-			rgb := out.Pix[3*(y*out.Width+x):]
-			switch m := img.(type) {
-			case *image.NRGBA:
-				p := m.Pix[m.PixOffset(x, y):]
-				inks(rgb, p[0], p[1], p[2], p[3])
-			case *image.NRGBA64:
-				p := m.Pix[m.PixOffset(x, y):]
-				inks(rgb, p[0], p[2], p[4], p[6])
-			}
-		}
+func printed(img image.Image) (*Image, error) {
+	var pix []uint8
+	size := 1 // bytes of a value, the upper first
+	switch m := img.(type) {
+	case *image.NRGBA:
+		pix = m.Pix
+	case *image.NRGBA64:
+		pix, size = m.Pix, 2
+	default:
+		return nil, &UnsupportedError{"tiff", "other than four inks"}
 	}
-	return out
+	out := newImage(img.Bounds().Dx(), img.Bounds().Dy())
+	for i := range out.Width * out.Height {
+		p := pix[4*size*i:][:4*size]
+		inks(out.Pix[3*i:], p[0], p[size], p[2*size], p[3*size])
+	}
+	return out, nil
 }

@@ -12,12 +12,12 @@ import (
 
 // webpFile is what the chunks of a WebP say about its first frame.
 type webpFile struct {
-	width, height uint32 // of the canvas; 0 if only the frame states a size
-	left, top     int    // of the frame on the canvas
-	lossy         []byte // the frame's VP8 data
-	lossless      []byte // or its VP8L data
-	frames        int
-	turn          int // EXIF orientation
+	canvas    image.Config // its width and height; 0 if only the frame states a size
+	left, top int          // of the frame on the canvas
+	lossy     []byte       // the frame's VP8 data
+	lossless  []byte       // or its VP8L data
+	frames    int
+	turn      int // EXIF orientation
 }
 
 // decodeWebP reads the still image or the first frame of the animation, laid on its canvas. The
@@ -26,27 +26,28 @@ type webpFile struct {
 func decodeWebP(data []byte, limit int) (*Image, int, error) {
 	f := webpFile{turn: 1}
 	f.read(data[12:])
-	width, height, err := f.frameSize()
+	frame, err := f.frameSize()
 	if err != nil {
 		return nil, 0, err
 	}
-	if f.frames == 0 || f.width == 0 || f.height == 0 {
-		f.width, f.height, f.left, f.top = width, height, 0, 0
+	if f.frames == 0 || f.canvas.Width == 0 {
+		f.canvas, f.left, f.top = frame, 0, 0
 	}
-	if err := checkSize(f.width, f.height, limit); err != nil {
+	if err := checkSize(f.canvas, limit); err != nil {
 		return nil, 0, err
 	}
-	if err := checkSize(width, height, limit); err != nil {
+	if err := checkSize(frame, limit); err != nil {
 		return nil, 0, err
 	}
-	if f.left+int(width) > int(f.width) || f.top+int(height) > int(f.height) {
+	right, bottom := f.canvas.Width-f.left, f.canvas.Height-f.top
+	if frame.Width > right || frame.Height > bottom {
 		return nil, 0, fmt.Errorf("the first frame lies outside the canvas")
 	}
 	im, err := f.decodeFrame()
 	if err != nil {
 		return nil, 0, err
 	}
-	im = im.Crop(-f.left, -f.top, int(f.width)-f.left, int(f.height)-f.top)
+	im = im.keep(-f.left, -f.top, right, bottom)
 	if f.frames > 1 {
 		im.note("animated: the first of %d frames", f.frames)
 	}
@@ -61,7 +62,7 @@ func (f *webpFile) read(data []byte) {
 		body := data[:min(length, uint64(len(data)))]
 		switch {
 		case name == "VP8X" && len(body) >= 10:
-			f.width, f.height = 1+uint24(body[4:]), 1+uint24(body[7:])
+			f.canvas.Width, f.canvas.Height = 1+uint24(body[4:]), 1+uint24(body[7:])
 		case name == "VP8 " && f.lossy == nil && f.lossless == nil:
 			f.lossy = body
 		case name == "VP8L" && f.lossy == nil && f.lossless == nil:
@@ -71,7 +72,7 @@ func (f *webpFile) read(data []byte) {
 		case name == "ANMF" && len(body) >= 16:
 			f.frames++
 			if f.frames == 1 {
-				f.left, f.top = 2*int(uint24(body)), 2*int(uint24(body[3:]))
+				f.left, f.top = 2*uint24(body), 2*uint24(body[3:])
 				f.read(body[16:])
 			}
 		}
@@ -79,10 +80,10 @@ func (f *webpFile) read(data []byte) {
 	}
 }
 
-func uint24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
+func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
 // frameSize reads the size of the frame from its own header.
-func (f *webpFile) frameSize() (width, height uint32, err error) {
+func (f *webpFile) frameSize() (image.Config, error) {
 	switch {
 	case f.lossy != nil:
 		d := vp8.NewDecoder()
@@ -91,12 +92,11 @@ func (f *webpFile) frameSize() (width, height uint32, err error) {
 		if err == nil && !head.KeyFrame {
 			err = fmt.Errorf("the frame changes one that is not there")
 		}
-		return uint32(head.Width), uint32(head.Height), err
+		return image.Config{Width: head.Width, Height: head.Height}, err
 	case f.lossless != nil:
-		size, err := vp8l.DecodeConfig(bytes.NewReader(f.lossless))
-		return uint32(size.Width), uint32(size.Height), err
+		return vp8l.DecodeConfig(bytes.NewReader(f.lossless))
 	}
-	return 0, 0, ErrTruncated
+	return image.Config{}, ErrTruncated
 }
 
 func (f *webpFile) decodeFrame() (*Image, error) {
