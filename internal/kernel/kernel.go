@@ -1,5 +1,5 @@
 // Package kernel holds the inner loops of the engine: matrix tiles, softmax, LayerNorm and
-// activations, in generated assembly for amd64 and in plain Go for every other machine.
+// activations, in generated assembly for amd64 and arm64 and in plain Go for every other machine.
 //
 // Matrices are multiplied as C = A·B, where A is row-major and B is packed into panels of 32
 // columns: [N/32][K][32] for float32, [N/32][K/2][32][2] for bf16, [N/32][K/4][32][4] for bytes. A

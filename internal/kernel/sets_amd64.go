@@ -97,6 +97,9 @@ func Features() []string {
 
 // missingFeatures names what a tier needs and this machine lacks.
 func missingFeatures(t Tier) []string {
+	if t == NEON {
+		return []string{"asimd"}
+	}
 	var missing []string
 	for _, f := range features() {
 		if f.tier <= t && !f.has {

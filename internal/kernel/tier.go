@@ -8,18 +8,20 @@ import (
 	"sync/atomic"
 )
 
-// Tier is a level of the CPU's abilities. A higher tier is faster and includes the lower ones.
+// Tier is a level of the CPU's abilities. A higher tier is faster and includes the lower ones of the
+// same architecture.
 type Tier uint8
 
 // The tiers, slowest first.
 const (
 	Generic    Tier = iota // plain Go, on every machine
-	AVX2                   // and FMA
+	NEON                   // arm64, always there
+	AVX2                   // amd64, and FMA
 	AVX512                 // F, BW, DQ and VL
 	AVX512BF16             // and native products of bf16
 )
 
-var tierNames = [...]string{"generic", "avx2", "avx512", "avx512_bf16"}
+var tierNames = [...]string{"generic", "neon", "avx2", "avx512", "avx512_bf16"}
 
 // EnvironmentVariable names the variable that forces a tier.
 const EnvironmentVariable = "EVIDENT_CPU"

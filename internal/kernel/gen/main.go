@@ -25,7 +25,15 @@ func files() map[string]string {
 	gemm.matrixKernels()
 	gemm.peaks()
 	vector.vectorFunctions()
+	gemmNEON, vectorNEON := newNeon(), newNeon()
+	gemmNEON.matrixKernels()
+	gemmNEON.peaks()
+	vectorNEON.vectorFunctions()
 	return map[string]string{
+		"zz_gemm_arm64.s":    gemmNEON.source(),
+		"zz_vector_arm64.s":  vectorNEON.source(),
+		"zz_gemm_arm64.go":   gemmNEON.declarations(gemmNEON.tables()),
+		"zz_vector_arm64.go": vectorNEON.declarations(""),
 		"zz_gemm_amd64.s":    gemm.source(),
 		"zz_vector_amd64.s":  vector.source(),
 		"zz_gemm_amd64.go":   gemm.declarations(gemm.tables()),
