@@ -41,7 +41,7 @@ func TestEncoder(t *testing.T) {
 					t.Log("this tier multiplies no bytes here: int8 is not tested")
 					continue
 				}
-				if precision != Int8 && precision != FP32 && kernel.Active().Tier() < kernel.AVX512BF16 {
+				if precision != Int8 && precision != FP32 && !kernel.Active().HasBF16() {
 					limit = 2e-6 // falls back to float32
 				}
 				x := slices.Clone(input)

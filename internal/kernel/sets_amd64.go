@@ -97,8 +97,8 @@ func Features() []string {
 
 // missingFeatures names what a tier needs and this machine lacks.
 func missingFeatures(t Tier) []string {
-	if t == NEON {
-		return []string{"asimd"}
+	if t == NEON || t == NEONBF16 {
+		return []string{"the arm64 instruction set"}
 	}
 	var missing []string
 	for _, f := range features() {

@@ -16,12 +16,13 @@ type Tier uint8
 const (
 	Generic    Tier = iota // plain Go, on every machine
 	NEON                   // arm64, always there
+	NEONBF16               // and native products of bf16
 	AVX2                   // amd64, and FMA
 	AVX512                 // F, BW, DQ and VL
 	AVX512BF16             // and native products of bf16
 )
 
-var tierNames = [...]string{"generic", "neon", "avx2", "avx512", "avx512_bf16"}
+var tierNames = [...]string{"generic", "neon", "neon_bf16", "avx2", "avx512", "avx512_bf16"}
 
 // EnvironmentVariable names the variable that forces a tier.
 const EnvironmentVariable = "EVIDENT_CPU"

@@ -116,7 +116,7 @@ func (c tileCase) check(t *testing.T, a, w, init, out []float32) {
 func TestTile(t *testing.T) {
 	var cases []tileCase
 	for rows := 1; rows <= 70; rows++ {
-		k, columns := 1+(rows*7)%41, 1+(rows*13)%67
+		k, columns := rows*7%71, 1+(rows*13)%67 // every k up to 70
 		panels := (columns + Columns - 1) / Columns
 		lda, ldc := k+rows%3, panels*Columns+rows%5
 		cases = append(cases, tileCase{rows, k, columns, lda, ldc, rows%2 == 0})
@@ -161,6 +161,34 @@ func TestTileInfinite(t *testing.T) {
 					if i != 2 && got != k || i == 2 && got != v && !(math.IsNaN(got) && math.IsNaN(v)) {
 						t.Errorf("%s, bf16 %v: row %d is %g", name, bf16, i, got)
 					}
+				}
+			}
+		}
+	})
+}
+
+// TestTileDenormal: float32 products and sums below the normal range keep their bits.
+func TestTileDenormal(t *testing.T) {
+	const k = 9
+	everyTier(t, func(t *testing.T, s *Set) {
+		for rows := 1; rows <= s.TileRows(); rows++ {
+			a, b := make([]float32, rows*k), make([]float32, k*Columns)
+			c, init := make([]float32, rows*Columns), make([]float32, Columns)
+			for i := range a {
+				a[i] = math.Float32frombits(uint32(i/k + 1)) // 2^-149 times the row's number
+			}
+			for i := range b {
+				b[i] = float32(i % Columns)
+			}
+			for j := range init {
+				init[j] = math.Float32frombits(5)
+			}
+			s.TileF32(c, Columns, a, k, b, init, rows, k, 1)
+			for i, v := range c {
+				want := uint32(5 + k*(i/Columns+1)*(i%Columns))
+				if got := math.Float32bits(v); got != want {
+					t.Fatalf("%d rows: [%d,%d] is %d·2^-149, want %d",
+						rows, i/Columns, i%Columns, got, want)
 				}
 			}
 		}

@@ -22,10 +22,56 @@ func tileF32NEON_5(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init un
 //go:noescape
 func tileF32NEON_6(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
 
+//go:noescape
+func tileBF16NEON_1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileBF16NEON_2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileBF16NEON_3(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileBF16NEON_4(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileBF16NEON_5(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileBF16NEON_6(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8NEON_1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8NEON_2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8NEON_3(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8NEON_4(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8NEON_5(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
+//go:noescape
+func tileInt8NEON_6(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+
 // peakF32NEON runs n rounds of 24 independent multiply-adds.
 //
 //go:noescape
 func peakF32NEON(n int)
+
+// peakBF16NEON runs n rounds of 24 independent multiply-adds.
+//
+//go:noescape
+func peakBF16NEON(n int)
+
+// peakInt8NEON runs n rounds of 24 independent multiply-adds.
+//
+//go:noescape
+func peakInt8NEON(n int)
 
 var tileF32NEON = [...]tileFunc{
 	nil,
@@ -35,4 +81,24 @@ var tileF32NEON = [...]tileFunc{
 	tileF32NEON_4,
 	tileF32NEON_5,
 	tileF32NEON_6,
+}
+
+var tileBF16NEON = [...]tileFunc{
+	nil,
+	tileBF16NEON_1,
+	tileBF16NEON_2,
+	tileBF16NEON_3,
+	tileBF16NEON_4,
+	tileBF16NEON_5,
+	tileBF16NEON_6,
+}
+
+var tileInt8NEON = [...]tileFunc{
+	nil,
+	tileInt8NEON_1,
+	tileInt8NEON_2,
+	tileInt8NEON_3,
+	tileInt8NEON_4,
+	tileInt8NEON_5,
+	tileInt8NEON_6,
 }

@@ -1217,6 +1217,2436 @@ second:
 	BNE panel
 	RET
 
+// func tileBF16NEON_1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileBF16NEON_1(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	FLDPQ 64(R8), (F4, F5)
+	FLDPQ 96(R8), (F6, F7)
+	ADD $128, R8
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f58f384 // bfdot v4.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a5 // bfdot v5.4s, v29.8h, v24.2h[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f58f3c6 // bfdot v6.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e7 // bfdot v7.4s, v31.8h, v24.2h[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f78f380 // bfdot v0.4s, v28.8h, v24.2h[1]
+	WORD $0x4f78f3a1 // bfdot v1.4s, v29.8h, v24.2h[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f78f3c2 // bfdot v2.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e3 // bfdot v3.4s, v31.8h, v24.2h[1]
+	FLDPQ 192(R7), (F28, F29)
+	WORD $0x4f78f384 // bfdot v4.4s, v28.8h, v24.2h[1]
+	WORD $0x4f78f3a5 // bfdot v5.4s, v29.8h, v24.2h[1]
+	FLDPQ 224(R7), (F30, F31)
+	WORD $0x4f78f3c6 // bfdot v6.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e7 // bfdot v7.4s, v31.8h, v24.2h[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f58fb80 // bfdot v0.4s, v28.8h, v24.2h[2]
+	WORD $0x4f58fba1 // bfdot v1.4s, v29.8h, v24.2h[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f58fbc2 // bfdot v2.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe3 // bfdot v3.4s, v31.8h, v24.2h[2]
+	FLDPQ 320(R7), (F28, F29)
+	WORD $0x4f58fb84 // bfdot v4.4s, v28.8h, v24.2h[2]
+	WORD $0x4f58fba5 // bfdot v5.4s, v29.8h, v24.2h[2]
+	FLDPQ 352(R7), (F30, F31)
+	WORD $0x4f58fbc6 // bfdot v6.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe7 // bfdot v7.4s, v31.8h, v24.2h[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f78fb80 // bfdot v0.4s, v28.8h, v24.2h[3]
+	WORD $0x4f78fba1 // bfdot v1.4s, v29.8h, v24.2h[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f78fbc2 // bfdot v2.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe3 // bfdot v3.4s, v31.8h, v24.2h[3]
+	FLDPQ 448(R7), (F28, F29)
+	WORD $0x4f78fb84 // bfdot v4.4s, v28.8h, v24.2h[3]
+	WORD $0x4f78fba5 // bfdot v5.4s, v29.8h, v24.2h[3]
+	FLDPQ 480(R7), (F30, F31)
+	WORD $0x4f78fbc6 // bfdot v6.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe7 // bfdot v7.4s, v31.8h, v24.2h[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f58f384 // bfdot v4.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a5 // bfdot v5.4s, v29.8h, v24.2h[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f58f3c6 // bfdot v6.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e7 // bfdot v7.4s, v31.8h, v24.2h[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	FSTPQ (F4, F5), 64(R13)
+	FSTPQ (F6, F7), 96(R13)
+	ADD $128, R0
+	SUB R10<<2, R1
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileBF16NEON_2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileBF16NEON_2(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	FLDPQ 64(R8), (F4, F5)
+	FLDPQ 96(R8), (F6, F7)
+	ADD $128, R8
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V4.B16, V12.B16
+	VMOV V5.B16, V13.B16
+	VMOV V6.B16, V14.B16
+	VMOV V7.B16, V15.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f388 // bfdot v8.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3a9 // bfdot v9.4s, v29.8h, v25.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ca // bfdot v10.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3eb // bfdot v11.4s, v31.8h, v25.2h[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f58f384 // bfdot v4.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a5 // bfdot v5.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f38c // bfdot v12.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3ad // bfdot v13.4s, v29.8h, v25.2h[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f58f3c6 // bfdot v6.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e7 // bfdot v7.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ce // bfdot v14.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3ef // bfdot v15.4s, v31.8h, v25.2h[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f78f380 // bfdot v0.4s, v28.8h, v24.2h[1]
+	WORD $0x4f78f3a1 // bfdot v1.4s, v29.8h, v24.2h[1]
+	WORD $0x4f79f388 // bfdot v8.4s, v28.8h, v25.2h[1]
+	WORD $0x4f79f3a9 // bfdot v9.4s, v29.8h, v25.2h[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f78f3c2 // bfdot v2.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e3 // bfdot v3.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3ca // bfdot v10.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3eb // bfdot v11.4s, v31.8h, v25.2h[1]
+	FLDPQ 192(R7), (F28, F29)
+	WORD $0x4f78f384 // bfdot v4.4s, v28.8h, v24.2h[1]
+	WORD $0x4f78f3a5 // bfdot v5.4s, v29.8h, v24.2h[1]
+	WORD $0x4f79f38c // bfdot v12.4s, v28.8h, v25.2h[1]
+	WORD $0x4f79f3ad // bfdot v13.4s, v29.8h, v25.2h[1]
+	FLDPQ 224(R7), (F30, F31)
+	WORD $0x4f78f3c6 // bfdot v6.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e7 // bfdot v7.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3ce // bfdot v14.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3ef // bfdot v15.4s, v31.8h, v25.2h[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f58fb80 // bfdot v0.4s, v28.8h, v24.2h[2]
+	WORD $0x4f58fba1 // bfdot v1.4s, v29.8h, v24.2h[2]
+	WORD $0x4f59fb88 // bfdot v8.4s, v28.8h, v25.2h[2]
+	WORD $0x4f59fba9 // bfdot v9.4s, v29.8h, v25.2h[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f58fbc2 // bfdot v2.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe3 // bfdot v3.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbca // bfdot v10.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbeb // bfdot v11.4s, v31.8h, v25.2h[2]
+	FLDPQ 320(R7), (F28, F29)
+	WORD $0x4f58fb84 // bfdot v4.4s, v28.8h, v24.2h[2]
+	WORD $0x4f58fba5 // bfdot v5.4s, v29.8h, v24.2h[2]
+	WORD $0x4f59fb8c // bfdot v12.4s, v28.8h, v25.2h[2]
+	WORD $0x4f59fbad // bfdot v13.4s, v29.8h, v25.2h[2]
+	FLDPQ 352(R7), (F30, F31)
+	WORD $0x4f58fbc6 // bfdot v6.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe7 // bfdot v7.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbce // bfdot v14.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbef // bfdot v15.4s, v31.8h, v25.2h[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f78fb80 // bfdot v0.4s, v28.8h, v24.2h[3]
+	WORD $0x4f78fba1 // bfdot v1.4s, v29.8h, v24.2h[3]
+	WORD $0x4f79fb88 // bfdot v8.4s, v28.8h, v25.2h[3]
+	WORD $0x4f79fba9 // bfdot v9.4s, v29.8h, v25.2h[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f78fbc2 // bfdot v2.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe3 // bfdot v3.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbca // bfdot v10.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbeb // bfdot v11.4s, v31.8h, v25.2h[3]
+	FLDPQ 448(R7), (F28, F29)
+	WORD $0x4f78fb84 // bfdot v4.4s, v28.8h, v24.2h[3]
+	WORD $0x4f78fba5 // bfdot v5.4s, v29.8h, v24.2h[3]
+	WORD $0x4f79fb8c // bfdot v12.4s, v28.8h, v25.2h[3]
+	WORD $0x4f79fbad // bfdot v13.4s, v29.8h, v25.2h[3]
+	FLDPQ 480(R7), (F30, F31)
+	WORD $0x4f78fbc6 // bfdot v6.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe7 // bfdot v7.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbce // bfdot v14.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbef // bfdot v15.4s, v31.8h, v25.2h[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f388 // bfdot v8.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3a9 // bfdot v9.4s, v29.8h, v25.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ca // bfdot v10.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3eb // bfdot v11.4s, v31.8h, v25.2h[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f58f384 // bfdot v4.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a5 // bfdot v5.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f38c // bfdot v12.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3ad // bfdot v13.4s, v29.8h, v25.2h[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f58f3c6 // bfdot v6.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e7 // bfdot v7.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ce // bfdot v14.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3ef // bfdot v15.4s, v31.8h, v25.2h[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	FSTPQ (F4, F5), 64(R13)
+	FSTPQ (F6, F7), 96(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	FSTPQ (F12, F13), 64(R13)
+	FSTPQ (F14, F15), 96(R13)
+	ADD $128, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileBF16NEON_3(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileBF16NEON_3(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	FLDPQ 64(R8), (F4, F5)
+	FLDPQ 96(R8), (F6, F7)
+	ADD $128, R8
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V4.B16, V12.B16
+	VMOV V5.B16, V13.B16
+	VMOV V6.B16, V14.B16
+	VMOV V7.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	VMOV V3.B16, V19.B16
+	VMOV V4.B16, V20.B16
+	VMOV V5.B16, V21.B16
+	VMOV V6.B16, V22.B16
+	VMOV V7.B16, V23.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f388 // bfdot v8.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3a9 // bfdot v9.4s, v29.8h, v25.2h[0]
+	WORD $0x4f5af390 // bfdot v16.4s, v28.8h, v26.2h[0]
+	WORD $0x4f5af3b1 // bfdot v17.4s, v29.8h, v26.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ca // bfdot v10.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3eb // bfdot v11.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3d2 // bfdot v18.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3f3 // bfdot v19.4s, v31.8h, v26.2h[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f58f384 // bfdot v4.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a5 // bfdot v5.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f38c // bfdot v12.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3ad // bfdot v13.4s, v29.8h, v25.2h[0]
+	WORD $0x4f5af394 // bfdot v20.4s, v28.8h, v26.2h[0]
+	WORD $0x4f5af3b5 // bfdot v21.4s, v29.8h, v26.2h[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f58f3c6 // bfdot v6.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e7 // bfdot v7.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ce // bfdot v14.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3ef // bfdot v15.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3d6 // bfdot v22.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3f7 // bfdot v23.4s, v31.8h, v26.2h[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f78f380 // bfdot v0.4s, v28.8h, v24.2h[1]
+	WORD $0x4f78f3a1 // bfdot v1.4s, v29.8h, v24.2h[1]
+	WORD $0x4f79f388 // bfdot v8.4s, v28.8h, v25.2h[1]
+	WORD $0x4f79f3a9 // bfdot v9.4s, v29.8h, v25.2h[1]
+	WORD $0x4f7af390 // bfdot v16.4s, v28.8h, v26.2h[1]
+	WORD $0x4f7af3b1 // bfdot v17.4s, v29.8h, v26.2h[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f78f3c2 // bfdot v2.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e3 // bfdot v3.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3ca // bfdot v10.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3eb // bfdot v11.4s, v31.8h, v25.2h[1]
+	WORD $0x4f7af3d2 // bfdot v18.4s, v30.8h, v26.2h[1]
+	WORD $0x4f7af3f3 // bfdot v19.4s, v31.8h, v26.2h[1]
+	FLDPQ 192(R7), (F28, F29)
+	WORD $0x4f78f384 // bfdot v4.4s, v28.8h, v24.2h[1]
+	WORD $0x4f78f3a5 // bfdot v5.4s, v29.8h, v24.2h[1]
+	WORD $0x4f79f38c // bfdot v12.4s, v28.8h, v25.2h[1]
+	WORD $0x4f79f3ad // bfdot v13.4s, v29.8h, v25.2h[1]
+	WORD $0x4f7af394 // bfdot v20.4s, v28.8h, v26.2h[1]
+	WORD $0x4f7af3b5 // bfdot v21.4s, v29.8h, v26.2h[1]
+	FLDPQ 224(R7), (F30, F31)
+	WORD $0x4f78f3c6 // bfdot v6.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e7 // bfdot v7.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3ce // bfdot v14.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3ef // bfdot v15.4s, v31.8h, v25.2h[1]
+	WORD $0x4f7af3d6 // bfdot v22.4s, v30.8h, v26.2h[1]
+	WORD $0x4f7af3f7 // bfdot v23.4s, v31.8h, v26.2h[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f58fb80 // bfdot v0.4s, v28.8h, v24.2h[2]
+	WORD $0x4f58fba1 // bfdot v1.4s, v29.8h, v24.2h[2]
+	WORD $0x4f59fb88 // bfdot v8.4s, v28.8h, v25.2h[2]
+	WORD $0x4f59fba9 // bfdot v9.4s, v29.8h, v25.2h[2]
+	WORD $0x4f5afb90 // bfdot v16.4s, v28.8h, v26.2h[2]
+	WORD $0x4f5afbb1 // bfdot v17.4s, v29.8h, v26.2h[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f58fbc2 // bfdot v2.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe3 // bfdot v3.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbca // bfdot v10.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbeb // bfdot v11.4s, v31.8h, v25.2h[2]
+	WORD $0x4f5afbd2 // bfdot v18.4s, v30.8h, v26.2h[2]
+	WORD $0x4f5afbf3 // bfdot v19.4s, v31.8h, v26.2h[2]
+	FLDPQ 320(R7), (F28, F29)
+	WORD $0x4f58fb84 // bfdot v4.4s, v28.8h, v24.2h[2]
+	WORD $0x4f58fba5 // bfdot v5.4s, v29.8h, v24.2h[2]
+	WORD $0x4f59fb8c // bfdot v12.4s, v28.8h, v25.2h[2]
+	WORD $0x4f59fbad // bfdot v13.4s, v29.8h, v25.2h[2]
+	WORD $0x4f5afb94 // bfdot v20.4s, v28.8h, v26.2h[2]
+	WORD $0x4f5afbb5 // bfdot v21.4s, v29.8h, v26.2h[2]
+	FLDPQ 352(R7), (F30, F31)
+	WORD $0x4f58fbc6 // bfdot v6.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe7 // bfdot v7.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbce // bfdot v14.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbef // bfdot v15.4s, v31.8h, v25.2h[2]
+	WORD $0x4f5afbd6 // bfdot v22.4s, v30.8h, v26.2h[2]
+	WORD $0x4f5afbf7 // bfdot v23.4s, v31.8h, v26.2h[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f78fb80 // bfdot v0.4s, v28.8h, v24.2h[3]
+	WORD $0x4f78fba1 // bfdot v1.4s, v29.8h, v24.2h[3]
+	WORD $0x4f79fb88 // bfdot v8.4s, v28.8h, v25.2h[3]
+	WORD $0x4f79fba9 // bfdot v9.4s, v29.8h, v25.2h[3]
+	WORD $0x4f7afb90 // bfdot v16.4s, v28.8h, v26.2h[3]
+	WORD $0x4f7afbb1 // bfdot v17.4s, v29.8h, v26.2h[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f78fbc2 // bfdot v2.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe3 // bfdot v3.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbca // bfdot v10.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbeb // bfdot v11.4s, v31.8h, v25.2h[3]
+	WORD $0x4f7afbd2 // bfdot v18.4s, v30.8h, v26.2h[3]
+	WORD $0x4f7afbf3 // bfdot v19.4s, v31.8h, v26.2h[3]
+	FLDPQ 448(R7), (F28, F29)
+	WORD $0x4f78fb84 // bfdot v4.4s, v28.8h, v24.2h[3]
+	WORD $0x4f78fba5 // bfdot v5.4s, v29.8h, v24.2h[3]
+	WORD $0x4f79fb8c // bfdot v12.4s, v28.8h, v25.2h[3]
+	WORD $0x4f79fbad // bfdot v13.4s, v29.8h, v25.2h[3]
+	WORD $0x4f7afb94 // bfdot v20.4s, v28.8h, v26.2h[3]
+	WORD $0x4f7afbb5 // bfdot v21.4s, v29.8h, v26.2h[3]
+	FLDPQ 480(R7), (F30, F31)
+	WORD $0x4f78fbc6 // bfdot v6.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe7 // bfdot v7.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbce // bfdot v14.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbef // bfdot v15.4s, v31.8h, v25.2h[3]
+	WORD $0x4f7afbd6 // bfdot v22.4s, v30.8h, v26.2h[3]
+	WORD $0x4f7afbf7 // bfdot v23.4s, v31.8h, v26.2h[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f388 // bfdot v8.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3a9 // bfdot v9.4s, v29.8h, v25.2h[0]
+	WORD $0x4f5af390 // bfdot v16.4s, v28.8h, v26.2h[0]
+	WORD $0x4f5af3b1 // bfdot v17.4s, v29.8h, v26.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ca // bfdot v10.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3eb // bfdot v11.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3d2 // bfdot v18.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3f3 // bfdot v19.4s, v31.8h, v26.2h[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f58f384 // bfdot v4.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a5 // bfdot v5.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f38c // bfdot v12.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3ad // bfdot v13.4s, v29.8h, v25.2h[0]
+	WORD $0x4f5af394 // bfdot v20.4s, v28.8h, v26.2h[0]
+	WORD $0x4f5af3b5 // bfdot v21.4s, v29.8h, v26.2h[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f58f3c6 // bfdot v6.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e7 // bfdot v7.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3ce // bfdot v14.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3ef // bfdot v15.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3d6 // bfdot v22.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3f7 // bfdot v23.4s, v31.8h, v26.2h[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	FSTPQ (F4, F5), 64(R13)
+	FSTPQ (F6, F7), 96(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	FSTPQ (F12, F13), 64(R13)
+	FSTPQ (F14, F15), 96(R13)
+	ADD R9, R13
+	FSTPQ (F16, F17), 0(R13)
+	FSTPQ (F18, F19), 32(R13)
+	FSTPQ (F20, F21), 64(R13)
+	FSTPQ (F22, F23), 96(R13)
+	ADD $128, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileBF16NEON_4(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileBF16NEON_4(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+	ADD R13, R3, R4
+	LSL $1, R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	ADD $64, R8
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f384 // bfdot v4.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3a5 // bfdot v5.4s, v29.8h, v25.2h[0]
+	WORD $0x4f5af388 // bfdot v8.4s, v28.8h, v26.2h[0]
+	WORD $0x4f5af3a9 // bfdot v9.4s, v29.8h, v26.2h[0]
+	WORD $0x4f5bf38c // bfdot v12.4s, v28.8h, v27.2h[0]
+	WORD $0x4f5bf3ad // bfdot v13.4s, v29.8h, v27.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c6 // bfdot v6.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e7 // bfdot v7.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3ca // bfdot v10.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3eb // bfdot v11.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3ce // bfdot v14.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ef // bfdot v15.4s, v31.8h, v27.2h[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f78f380 // bfdot v0.4s, v28.8h, v24.2h[1]
+	WORD $0x4f78f3a1 // bfdot v1.4s, v29.8h, v24.2h[1]
+	WORD $0x4f79f384 // bfdot v4.4s, v28.8h, v25.2h[1]
+	WORD $0x4f79f3a5 // bfdot v5.4s, v29.8h, v25.2h[1]
+	WORD $0x4f7af388 // bfdot v8.4s, v28.8h, v26.2h[1]
+	WORD $0x4f7af3a9 // bfdot v9.4s, v29.8h, v26.2h[1]
+	WORD $0x4f7bf38c // bfdot v12.4s, v28.8h, v27.2h[1]
+	WORD $0x4f7bf3ad // bfdot v13.4s, v29.8h, v27.2h[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f78f3c2 // bfdot v2.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e3 // bfdot v3.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3c6 // bfdot v6.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3e7 // bfdot v7.4s, v31.8h, v25.2h[1]
+	WORD $0x4f7af3ca // bfdot v10.4s, v30.8h, v26.2h[1]
+	WORD $0x4f7af3eb // bfdot v11.4s, v31.8h, v26.2h[1]
+	WORD $0x4f7bf3ce // bfdot v14.4s, v30.8h, v27.2h[1]
+	WORD $0x4f7bf3ef // bfdot v15.4s, v31.8h, v27.2h[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f58fb80 // bfdot v0.4s, v28.8h, v24.2h[2]
+	WORD $0x4f58fba1 // bfdot v1.4s, v29.8h, v24.2h[2]
+	WORD $0x4f59fb84 // bfdot v4.4s, v28.8h, v25.2h[2]
+	WORD $0x4f59fba5 // bfdot v5.4s, v29.8h, v25.2h[2]
+	WORD $0x4f5afb88 // bfdot v8.4s, v28.8h, v26.2h[2]
+	WORD $0x4f5afba9 // bfdot v9.4s, v29.8h, v26.2h[2]
+	WORD $0x4f5bfb8c // bfdot v12.4s, v28.8h, v27.2h[2]
+	WORD $0x4f5bfbad // bfdot v13.4s, v29.8h, v27.2h[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f58fbc2 // bfdot v2.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe3 // bfdot v3.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbc6 // bfdot v6.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbe7 // bfdot v7.4s, v31.8h, v25.2h[2]
+	WORD $0x4f5afbca // bfdot v10.4s, v30.8h, v26.2h[2]
+	WORD $0x4f5afbeb // bfdot v11.4s, v31.8h, v26.2h[2]
+	WORD $0x4f5bfbce // bfdot v14.4s, v30.8h, v27.2h[2]
+	WORD $0x4f5bfbef // bfdot v15.4s, v31.8h, v27.2h[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f78fb80 // bfdot v0.4s, v28.8h, v24.2h[3]
+	WORD $0x4f78fba1 // bfdot v1.4s, v29.8h, v24.2h[3]
+	WORD $0x4f79fb84 // bfdot v4.4s, v28.8h, v25.2h[3]
+	WORD $0x4f79fba5 // bfdot v5.4s, v29.8h, v25.2h[3]
+	WORD $0x4f7afb88 // bfdot v8.4s, v28.8h, v26.2h[3]
+	WORD $0x4f7afba9 // bfdot v9.4s, v29.8h, v26.2h[3]
+	WORD $0x4f7bfb8c // bfdot v12.4s, v28.8h, v27.2h[3]
+	WORD $0x4f7bfbad // bfdot v13.4s, v29.8h, v27.2h[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f78fbc2 // bfdot v2.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe3 // bfdot v3.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbc6 // bfdot v6.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbe7 // bfdot v7.4s, v31.8h, v25.2h[3]
+	WORD $0x4f7afbca // bfdot v10.4s, v30.8h, v26.2h[3]
+	WORD $0x4f7afbeb // bfdot v11.4s, v31.8h, v26.2h[3]
+	WORD $0x4f7bfbce // bfdot v14.4s, v30.8h, v27.2h[3]
+	WORD $0x4f7bfbef // bfdot v15.4s, v31.8h, v27.2h[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FMOVS.P 4(R4), F27
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f58f380 // bfdot v0.4s, v28.8h, v24.2h[0]
+	WORD $0x4f58f3a1 // bfdot v1.4s, v29.8h, v24.2h[0]
+	WORD $0x4f59f384 // bfdot v4.4s, v28.8h, v25.2h[0]
+	WORD $0x4f59f3a5 // bfdot v5.4s, v29.8h, v25.2h[0]
+	WORD $0x4f5af388 // bfdot v8.4s, v28.8h, v26.2h[0]
+	WORD $0x4f5af3a9 // bfdot v9.4s, v29.8h, v26.2h[0]
+	WORD $0x4f5bf38c // bfdot v12.4s, v28.8h, v27.2h[0]
+	WORD $0x4f5bf3ad // bfdot v13.4s, v29.8h, v27.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c6 // bfdot v6.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e7 // bfdot v7.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3ca // bfdot v10.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3eb // bfdot v11.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3ce // bfdot v14.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ef // bfdot v15.4s, v31.8h, v27.2h[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	ADD R9, R13
+	FSTPQ (F4, F5), 0(R13)
+	FSTPQ (F6, F7), 32(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	ADD R9, R13
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	ADD $64, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUB R10<<2, R4
+	TBNZ $0, R11, second
+	SUB R10<<7, R7
+	ADD $128, R7
+second:
+	SUB $64, R7
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileBF16NEON_5(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileBF16NEON_5(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+	ADD R13, R3, R4
+	ADD R13, R4, R5
+	LSL $1, R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	ADD $64, R8
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	VMOV V3.B16, V19.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f58f3c0 // bfdot v0.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e1 // bfdot v1.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c4 // bfdot v4.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e5 // bfdot v5.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3c8 // bfdot v8.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3e9 // bfdot v9.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3cc // bfdot v12.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ed // bfdot v13.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d0 // bfdot v16.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f1 // bfdot v17.4s, v31.8h, v28.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c6 // bfdot v6.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e7 // bfdot v7.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3ca // bfdot v10.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3eb // bfdot v11.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3ce // bfdot v14.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ef // bfdot v15.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d2 // bfdot v18.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f3 // bfdot v19.4s, v31.8h, v28.2h[0]
+	FLDPQ 128(R7), (F30, F31)
+	WORD $0x4f78f3c0 // bfdot v0.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e1 // bfdot v1.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3c4 // bfdot v4.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3e5 // bfdot v5.4s, v31.8h, v25.2h[1]
+	WORD $0x4f7af3c8 // bfdot v8.4s, v30.8h, v26.2h[1]
+	WORD $0x4f7af3e9 // bfdot v9.4s, v31.8h, v26.2h[1]
+	WORD $0x4f7bf3cc // bfdot v12.4s, v30.8h, v27.2h[1]
+	WORD $0x4f7bf3ed // bfdot v13.4s, v31.8h, v27.2h[1]
+	WORD $0x4f7cf3d0 // bfdot v16.4s, v30.8h, v28.2h[1]
+	WORD $0x4f7cf3f1 // bfdot v17.4s, v31.8h, v28.2h[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f78f3c2 // bfdot v2.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e3 // bfdot v3.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3c6 // bfdot v6.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3e7 // bfdot v7.4s, v31.8h, v25.2h[1]
+	WORD $0x4f7af3ca // bfdot v10.4s, v30.8h, v26.2h[1]
+	WORD $0x4f7af3eb // bfdot v11.4s, v31.8h, v26.2h[1]
+	WORD $0x4f7bf3ce // bfdot v14.4s, v30.8h, v27.2h[1]
+	WORD $0x4f7bf3ef // bfdot v15.4s, v31.8h, v27.2h[1]
+	WORD $0x4f7cf3d2 // bfdot v18.4s, v30.8h, v28.2h[1]
+	WORD $0x4f7cf3f3 // bfdot v19.4s, v31.8h, v28.2h[1]
+	FLDPQ 256(R7), (F30, F31)
+	WORD $0x4f58fbc0 // bfdot v0.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe1 // bfdot v1.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbc4 // bfdot v4.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbe5 // bfdot v5.4s, v31.8h, v25.2h[2]
+	WORD $0x4f5afbc8 // bfdot v8.4s, v30.8h, v26.2h[2]
+	WORD $0x4f5afbe9 // bfdot v9.4s, v31.8h, v26.2h[2]
+	WORD $0x4f5bfbcc // bfdot v12.4s, v30.8h, v27.2h[2]
+	WORD $0x4f5bfbed // bfdot v13.4s, v31.8h, v27.2h[2]
+	WORD $0x4f5cfbd0 // bfdot v16.4s, v30.8h, v28.2h[2]
+	WORD $0x4f5cfbf1 // bfdot v17.4s, v31.8h, v28.2h[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f58fbc2 // bfdot v2.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe3 // bfdot v3.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbc6 // bfdot v6.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbe7 // bfdot v7.4s, v31.8h, v25.2h[2]
+	WORD $0x4f5afbca // bfdot v10.4s, v30.8h, v26.2h[2]
+	WORD $0x4f5afbeb // bfdot v11.4s, v31.8h, v26.2h[2]
+	WORD $0x4f5bfbce // bfdot v14.4s, v30.8h, v27.2h[2]
+	WORD $0x4f5bfbef // bfdot v15.4s, v31.8h, v27.2h[2]
+	WORD $0x4f5cfbd2 // bfdot v18.4s, v30.8h, v28.2h[2]
+	WORD $0x4f5cfbf3 // bfdot v19.4s, v31.8h, v28.2h[2]
+	FLDPQ 384(R7), (F30, F31)
+	WORD $0x4f78fbc0 // bfdot v0.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe1 // bfdot v1.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbc4 // bfdot v4.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbe5 // bfdot v5.4s, v31.8h, v25.2h[3]
+	WORD $0x4f7afbc8 // bfdot v8.4s, v30.8h, v26.2h[3]
+	WORD $0x4f7afbe9 // bfdot v9.4s, v31.8h, v26.2h[3]
+	WORD $0x4f7bfbcc // bfdot v12.4s, v30.8h, v27.2h[3]
+	WORD $0x4f7bfbed // bfdot v13.4s, v31.8h, v27.2h[3]
+	WORD $0x4f7cfbd0 // bfdot v16.4s, v30.8h, v28.2h[3]
+	WORD $0x4f7cfbf1 // bfdot v17.4s, v31.8h, v28.2h[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f78fbc2 // bfdot v2.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe3 // bfdot v3.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbc6 // bfdot v6.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbe7 // bfdot v7.4s, v31.8h, v25.2h[3]
+	WORD $0x4f7afbca // bfdot v10.4s, v30.8h, v26.2h[3]
+	WORD $0x4f7afbeb // bfdot v11.4s, v31.8h, v26.2h[3]
+	WORD $0x4f7bfbce // bfdot v14.4s, v30.8h, v27.2h[3]
+	WORD $0x4f7bfbef // bfdot v15.4s, v31.8h, v27.2h[3]
+	WORD $0x4f7cfbd2 // bfdot v18.4s, v30.8h, v28.2h[3]
+	WORD $0x4f7cfbf3 // bfdot v19.4s, v31.8h, v28.2h[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R5), F28
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f58f3c0 // bfdot v0.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e1 // bfdot v1.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c4 // bfdot v4.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e5 // bfdot v5.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3c8 // bfdot v8.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3e9 // bfdot v9.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3cc // bfdot v12.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ed // bfdot v13.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d0 // bfdot v16.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f1 // bfdot v17.4s, v31.8h, v28.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c6 // bfdot v6.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e7 // bfdot v7.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3ca // bfdot v10.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3eb // bfdot v11.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3ce // bfdot v14.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ef // bfdot v15.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d2 // bfdot v18.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f3 // bfdot v19.4s, v31.8h, v28.2h[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	ADD R9, R13
+	FSTPQ (F4, F5), 0(R13)
+	FSTPQ (F6, F7), 32(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	ADD R9, R13
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	ADD R9, R13
+	FSTPQ (F16, F17), 0(R13)
+	FSTPQ (F18, F19), 32(R13)
+	ADD $64, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUB R10<<2, R4
+	SUB R10<<2, R5
+	TBNZ $0, R11, second
+	SUB R10<<7, R7
+	ADD $128, R7
+second:
+	SUB $64, R7
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileBF16NEON_6(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileBF16NEON_6(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+	ADD R13, R3, R4
+	ADD R13, R4, R5
+	ADD R13, R5, R6
+	LSL $1, R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	ADD $64, R8
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	VMOV V3.B16, V19.B16
+	VMOV V0.B16, V20.B16
+	VMOV V1.B16, V21.B16
+	VMOV V2.B16, V22.B16
+	VMOV V3.B16, V23.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ.P 16(R6), F29
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f58f3c0 // bfdot v0.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e1 // bfdot v1.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c4 // bfdot v4.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e5 // bfdot v5.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3c8 // bfdot v8.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3e9 // bfdot v9.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3cc // bfdot v12.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ed // bfdot v13.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d0 // bfdot v16.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f1 // bfdot v17.4s, v31.8h, v28.2h[0]
+	WORD $0x4f5df3d4 // bfdot v20.4s, v30.8h, v29.2h[0]
+	WORD $0x4f5df3f5 // bfdot v21.4s, v31.8h, v29.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c6 // bfdot v6.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e7 // bfdot v7.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3ca // bfdot v10.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3eb // bfdot v11.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3ce // bfdot v14.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ef // bfdot v15.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d2 // bfdot v18.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f3 // bfdot v19.4s, v31.8h, v28.2h[0]
+	WORD $0x4f5df3d6 // bfdot v22.4s, v30.8h, v29.2h[0]
+	WORD $0x4f5df3f7 // bfdot v23.4s, v31.8h, v29.2h[0]
+	FLDPQ 128(R7), (F30, F31)
+	WORD $0x4f78f3c0 // bfdot v0.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e1 // bfdot v1.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3c4 // bfdot v4.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3e5 // bfdot v5.4s, v31.8h, v25.2h[1]
+	WORD $0x4f7af3c8 // bfdot v8.4s, v30.8h, v26.2h[1]
+	WORD $0x4f7af3e9 // bfdot v9.4s, v31.8h, v26.2h[1]
+	WORD $0x4f7bf3cc // bfdot v12.4s, v30.8h, v27.2h[1]
+	WORD $0x4f7bf3ed // bfdot v13.4s, v31.8h, v27.2h[1]
+	WORD $0x4f7cf3d0 // bfdot v16.4s, v30.8h, v28.2h[1]
+	WORD $0x4f7cf3f1 // bfdot v17.4s, v31.8h, v28.2h[1]
+	WORD $0x4f7df3d4 // bfdot v20.4s, v30.8h, v29.2h[1]
+	WORD $0x4f7df3f5 // bfdot v21.4s, v31.8h, v29.2h[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f78f3c2 // bfdot v2.4s, v30.8h, v24.2h[1]
+	WORD $0x4f78f3e3 // bfdot v3.4s, v31.8h, v24.2h[1]
+	WORD $0x4f79f3c6 // bfdot v6.4s, v30.8h, v25.2h[1]
+	WORD $0x4f79f3e7 // bfdot v7.4s, v31.8h, v25.2h[1]
+	WORD $0x4f7af3ca // bfdot v10.4s, v30.8h, v26.2h[1]
+	WORD $0x4f7af3eb // bfdot v11.4s, v31.8h, v26.2h[1]
+	WORD $0x4f7bf3ce // bfdot v14.4s, v30.8h, v27.2h[1]
+	WORD $0x4f7bf3ef // bfdot v15.4s, v31.8h, v27.2h[1]
+	WORD $0x4f7cf3d2 // bfdot v18.4s, v30.8h, v28.2h[1]
+	WORD $0x4f7cf3f3 // bfdot v19.4s, v31.8h, v28.2h[1]
+	WORD $0x4f7df3d6 // bfdot v22.4s, v30.8h, v29.2h[1]
+	WORD $0x4f7df3f7 // bfdot v23.4s, v31.8h, v29.2h[1]
+	FLDPQ 256(R7), (F30, F31)
+	WORD $0x4f58fbc0 // bfdot v0.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe1 // bfdot v1.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbc4 // bfdot v4.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbe5 // bfdot v5.4s, v31.8h, v25.2h[2]
+	WORD $0x4f5afbc8 // bfdot v8.4s, v30.8h, v26.2h[2]
+	WORD $0x4f5afbe9 // bfdot v9.4s, v31.8h, v26.2h[2]
+	WORD $0x4f5bfbcc // bfdot v12.4s, v30.8h, v27.2h[2]
+	WORD $0x4f5bfbed // bfdot v13.4s, v31.8h, v27.2h[2]
+	WORD $0x4f5cfbd0 // bfdot v16.4s, v30.8h, v28.2h[2]
+	WORD $0x4f5cfbf1 // bfdot v17.4s, v31.8h, v28.2h[2]
+	WORD $0x4f5dfbd4 // bfdot v20.4s, v30.8h, v29.2h[2]
+	WORD $0x4f5dfbf5 // bfdot v21.4s, v31.8h, v29.2h[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f58fbc2 // bfdot v2.4s, v30.8h, v24.2h[2]
+	WORD $0x4f58fbe3 // bfdot v3.4s, v31.8h, v24.2h[2]
+	WORD $0x4f59fbc6 // bfdot v6.4s, v30.8h, v25.2h[2]
+	WORD $0x4f59fbe7 // bfdot v7.4s, v31.8h, v25.2h[2]
+	WORD $0x4f5afbca // bfdot v10.4s, v30.8h, v26.2h[2]
+	WORD $0x4f5afbeb // bfdot v11.4s, v31.8h, v26.2h[2]
+	WORD $0x4f5bfbce // bfdot v14.4s, v30.8h, v27.2h[2]
+	WORD $0x4f5bfbef // bfdot v15.4s, v31.8h, v27.2h[2]
+	WORD $0x4f5cfbd2 // bfdot v18.4s, v30.8h, v28.2h[2]
+	WORD $0x4f5cfbf3 // bfdot v19.4s, v31.8h, v28.2h[2]
+	WORD $0x4f5dfbd6 // bfdot v22.4s, v30.8h, v29.2h[2]
+	WORD $0x4f5dfbf7 // bfdot v23.4s, v31.8h, v29.2h[2]
+	FLDPQ 384(R7), (F30, F31)
+	WORD $0x4f78fbc0 // bfdot v0.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe1 // bfdot v1.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbc4 // bfdot v4.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbe5 // bfdot v5.4s, v31.8h, v25.2h[3]
+	WORD $0x4f7afbc8 // bfdot v8.4s, v30.8h, v26.2h[3]
+	WORD $0x4f7afbe9 // bfdot v9.4s, v31.8h, v26.2h[3]
+	WORD $0x4f7bfbcc // bfdot v12.4s, v30.8h, v27.2h[3]
+	WORD $0x4f7bfbed // bfdot v13.4s, v31.8h, v27.2h[3]
+	WORD $0x4f7cfbd0 // bfdot v16.4s, v30.8h, v28.2h[3]
+	WORD $0x4f7cfbf1 // bfdot v17.4s, v31.8h, v28.2h[3]
+	WORD $0x4f7dfbd4 // bfdot v20.4s, v30.8h, v29.2h[3]
+	WORD $0x4f7dfbf5 // bfdot v21.4s, v31.8h, v29.2h[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f78fbc2 // bfdot v2.4s, v30.8h, v24.2h[3]
+	WORD $0x4f78fbe3 // bfdot v3.4s, v31.8h, v24.2h[3]
+	WORD $0x4f79fbc6 // bfdot v6.4s, v30.8h, v25.2h[3]
+	WORD $0x4f79fbe7 // bfdot v7.4s, v31.8h, v25.2h[3]
+	WORD $0x4f7afbca // bfdot v10.4s, v30.8h, v26.2h[3]
+	WORD $0x4f7afbeb // bfdot v11.4s, v31.8h, v26.2h[3]
+	WORD $0x4f7bfbce // bfdot v14.4s, v30.8h, v27.2h[3]
+	WORD $0x4f7bfbef // bfdot v15.4s, v31.8h, v27.2h[3]
+	WORD $0x4f7cfbd2 // bfdot v18.4s, v30.8h, v28.2h[3]
+	WORD $0x4f7cfbf3 // bfdot v19.4s, v31.8h, v28.2h[3]
+	WORD $0x4f7dfbd6 // bfdot v22.4s, v30.8h, v29.2h[3]
+	WORD $0x4f7dfbf7 // bfdot v23.4s, v31.8h, v29.2h[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R5), F28
+	FMOVS.P 4(R6), F29
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f58f3c0 // bfdot v0.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e1 // bfdot v1.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c4 // bfdot v4.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e5 // bfdot v5.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3c8 // bfdot v8.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3e9 // bfdot v9.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3cc // bfdot v12.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ed // bfdot v13.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d0 // bfdot v16.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f1 // bfdot v17.4s, v31.8h, v28.2h[0]
+	WORD $0x4f5df3d4 // bfdot v20.4s, v30.8h, v29.2h[0]
+	WORD $0x4f5df3f5 // bfdot v21.4s, v31.8h, v29.2h[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f58f3c2 // bfdot v2.4s, v30.8h, v24.2h[0]
+	WORD $0x4f58f3e3 // bfdot v3.4s, v31.8h, v24.2h[0]
+	WORD $0x4f59f3c6 // bfdot v6.4s, v30.8h, v25.2h[0]
+	WORD $0x4f59f3e7 // bfdot v7.4s, v31.8h, v25.2h[0]
+	WORD $0x4f5af3ca // bfdot v10.4s, v30.8h, v26.2h[0]
+	WORD $0x4f5af3eb // bfdot v11.4s, v31.8h, v26.2h[0]
+	WORD $0x4f5bf3ce // bfdot v14.4s, v30.8h, v27.2h[0]
+	WORD $0x4f5bf3ef // bfdot v15.4s, v31.8h, v27.2h[0]
+	WORD $0x4f5cf3d2 // bfdot v18.4s, v30.8h, v28.2h[0]
+	WORD $0x4f5cf3f3 // bfdot v19.4s, v31.8h, v28.2h[0]
+	WORD $0x4f5df3d6 // bfdot v22.4s, v30.8h, v29.2h[0]
+	WORD $0x4f5df3f7 // bfdot v23.4s, v31.8h, v29.2h[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	ADD R9, R13
+	FSTPQ (F4, F5), 0(R13)
+	FSTPQ (F6, F7), 32(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	ADD R9, R13
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	ADD R9, R13
+	FSTPQ (F16, F17), 0(R13)
+	FSTPQ (F18, F19), 32(R13)
+	ADD R9, R13
+	FSTPQ (F20, F21), 0(R13)
+	FSTPQ (F22, F23), 32(R13)
+	ADD $64, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUB R10<<2, R4
+	SUB R10<<2, R5
+	SUB R10<<2, R6
+	TBNZ $0, R11, second
+	SUB R10<<7, R7
+	ADD $128, R7
+second:
+	SUB $64, R7
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileInt8NEON_1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileInt8NEON_1(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	FLDPQ 64(R8), (F4, F5)
+	FLDPQ 96(R8), (F6, F7)
+	ADD $128, R8
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f18f384 // sudot v4.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a5 // sudot v5.4s, v29.16b, v24.4b[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f18f3c6 // sudot v6.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e7 // sudot v7.4s, v31.16b, v24.4b[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f38f380 // sudot v0.4s, v28.16b, v24.4b[1]
+	WORD $0x4f38f3a1 // sudot v1.4s, v29.16b, v24.4b[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f38f3c2 // sudot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e3 // sudot v3.4s, v31.16b, v24.4b[1]
+	FLDPQ 192(R7), (F28, F29)
+	WORD $0x4f38f384 // sudot v4.4s, v28.16b, v24.4b[1]
+	WORD $0x4f38f3a5 // sudot v5.4s, v29.16b, v24.4b[1]
+	FLDPQ 224(R7), (F30, F31)
+	WORD $0x4f38f3c6 // sudot v6.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e7 // sudot v7.4s, v31.16b, v24.4b[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f18fb80 // sudot v0.4s, v28.16b, v24.4b[2]
+	WORD $0x4f18fba1 // sudot v1.4s, v29.16b, v24.4b[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f18fbc2 // sudot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe3 // sudot v3.4s, v31.16b, v24.4b[2]
+	FLDPQ 320(R7), (F28, F29)
+	WORD $0x4f18fb84 // sudot v4.4s, v28.16b, v24.4b[2]
+	WORD $0x4f18fba5 // sudot v5.4s, v29.16b, v24.4b[2]
+	FLDPQ 352(R7), (F30, F31)
+	WORD $0x4f18fbc6 // sudot v6.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe7 // sudot v7.4s, v31.16b, v24.4b[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f38fb80 // sudot v0.4s, v28.16b, v24.4b[3]
+	WORD $0x4f38fba1 // sudot v1.4s, v29.16b, v24.4b[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f38fbc2 // sudot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe3 // sudot v3.4s, v31.16b, v24.4b[3]
+	FLDPQ 448(R7), (F28, F29)
+	WORD $0x4f38fb84 // sudot v4.4s, v28.16b, v24.4b[3]
+	WORD $0x4f38fba5 // sudot v5.4s, v29.16b, v24.4b[3]
+	FLDPQ 480(R7), (F30, F31)
+	WORD $0x4f38fbc6 // sudot v6.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe7 // sudot v7.4s, v31.16b, v24.4b[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f18f384 // sudot v4.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a5 // sudot v5.4s, v29.16b, v24.4b[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f18f3c6 // sudot v6.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e7 // sudot v7.4s, v31.16b, v24.4b[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	FSTPQ (F4, F5), 64(R13)
+	FSTPQ (F6, F7), 96(R13)
+	ADD $128, R0
+	SUB R10<<2, R1
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileInt8NEON_2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileInt8NEON_2(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	FLDPQ 64(R8), (F4, F5)
+	FLDPQ 96(R8), (F6, F7)
+	ADD $128, R8
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V4.B16, V12.B16
+	VMOV V5.B16, V13.B16
+	VMOV V6.B16, V14.B16
+	VMOV V7.B16, V15.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f388 // sudot v8.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3a9 // sudot v9.4s, v29.16b, v25.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ca // sudot v10.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3eb // sudot v11.4s, v31.16b, v25.4b[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f18f384 // sudot v4.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a5 // sudot v5.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f38c // sudot v12.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3ad // sudot v13.4s, v29.16b, v25.4b[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f18f3c6 // sudot v6.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e7 // sudot v7.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ce // sudot v14.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3ef // sudot v15.4s, v31.16b, v25.4b[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f38f380 // sudot v0.4s, v28.16b, v24.4b[1]
+	WORD $0x4f38f3a1 // sudot v1.4s, v29.16b, v24.4b[1]
+	WORD $0x4f39f388 // sudot v8.4s, v28.16b, v25.4b[1]
+	WORD $0x4f39f3a9 // sudot v9.4s, v29.16b, v25.4b[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f38f3c2 // sudot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e3 // sudot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3ca // sudot v10.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3eb // sudot v11.4s, v31.16b, v25.4b[1]
+	FLDPQ 192(R7), (F28, F29)
+	WORD $0x4f38f384 // sudot v4.4s, v28.16b, v24.4b[1]
+	WORD $0x4f38f3a5 // sudot v5.4s, v29.16b, v24.4b[1]
+	WORD $0x4f39f38c // sudot v12.4s, v28.16b, v25.4b[1]
+	WORD $0x4f39f3ad // sudot v13.4s, v29.16b, v25.4b[1]
+	FLDPQ 224(R7), (F30, F31)
+	WORD $0x4f38f3c6 // sudot v6.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e7 // sudot v7.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3ce // sudot v14.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3ef // sudot v15.4s, v31.16b, v25.4b[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f18fb80 // sudot v0.4s, v28.16b, v24.4b[2]
+	WORD $0x4f18fba1 // sudot v1.4s, v29.16b, v24.4b[2]
+	WORD $0x4f19fb88 // sudot v8.4s, v28.16b, v25.4b[2]
+	WORD $0x4f19fba9 // sudot v9.4s, v29.16b, v25.4b[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f18fbc2 // sudot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe3 // sudot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbca // sudot v10.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbeb // sudot v11.4s, v31.16b, v25.4b[2]
+	FLDPQ 320(R7), (F28, F29)
+	WORD $0x4f18fb84 // sudot v4.4s, v28.16b, v24.4b[2]
+	WORD $0x4f18fba5 // sudot v5.4s, v29.16b, v24.4b[2]
+	WORD $0x4f19fb8c // sudot v12.4s, v28.16b, v25.4b[2]
+	WORD $0x4f19fbad // sudot v13.4s, v29.16b, v25.4b[2]
+	FLDPQ 352(R7), (F30, F31)
+	WORD $0x4f18fbc6 // sudot v6.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe7 // sudot v7.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbce // sudot v14.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbef // sudot v15.4s, v31.16b, v25.4b[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f38fb80 // sudot v0.4s, v28.16b, v24.4b[3]
+	WORD $0x4f38fba1 // sudot v1.4s, v29.16b, v24.4b[3]
+	WORD $0x4f39fb88 // sudot v8.4s, v28.16b, v25.4b[3]
+	WORD $0x4f39fba9 // sudot v9.4s, v29.16b, v25.4b[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f38fbc2 // sudot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe3 // sudot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbca // sudot v10.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbeb // sudot v11.4s, v31.16b, v25.4b[3]
+	FLDPQ 448(R7), (F28, F29)
+	WORD $0x4f38fb84 // sudot v4.4s, v28.16b, v24.4b[3]
+	WORD $0x4f38fba5 // sudot v5.4s, v29.16b, v24.4b[3]
+	WORD $0x4f39fb8c // sudot v12.4s, v28.16b, v25.4b[3]
+	WORD $0x4f39fbad // sudot v13.4s, v29.16b, v25.4b[3]
+	FLDPQ 480(R7), (F30, F31)
+	WORD $0x4f38fbc6 // sudot v6.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe7 // sudot v7.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbce // sudot v14.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbef // sudot v15.4s, v31.16b, v25.4b[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f388 // sudot v8.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3a9 // sudot v9.4s, v29.16b, v25.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ca // sudot v10.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3eb // sudot v11.4s, v31.16b, v25.4b[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f18f384 // sudot v4.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a5 // sudot v5.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f38c // sudot v12.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3ad // sudot v13.4s, v29.16b, v25.4b[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f18f3c6 // sudot v6.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e7 // sudot v7.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ce // sudot v14.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3ef // sudot v15.4s, v31.16b, v25.4b[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	FSTPQ (F4, F5), 64(R13)
+	FSTPQ (F6, F7), 96(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	FSTPQ (F12, F13), 64(R13)
+	FSTPQ (F14, F15), 96(R13)
+	ADD $128, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileInt8NEON_3(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileInt8NEON_3(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	FLDPQ 64(R8), (F4, F5)
+	FLDPQ 96(R8), (F6, F7)
+	ADD $128, R8
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V4.B16, V12.B16
+	VMOV V5.B16, V13.B16
+	VMOV V6.B16, V14.B16
+	VMOV V7.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	VMOV V3.B16, V19.B16
+	VMOV V4.B16, V20.B16
+	VMOV V5.B16, V21.B16
+	VMOV V6.B16, V22.B16
+	VMOV V7.B16, V23.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f388 // sudot v8.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3a9 // sudot v9.4s, v29.16b, v25.4b[0]
+	WORD $0x4f1af390 // sudot v16.4s, v28.16b, v26.4b[0]
+	WORD $0x4f1af3b1 // sudot v17.4s, v29.16b, v26.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ca // sudot v10.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3eb // sudot v11.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3d2 // sudot v18.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3f3 // sudot v19.4s, v31.16b, v26.4b[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f18f384 // sudot v4.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a5 // sudot v5.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f38c // sudot v12.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3ad // sudot v13.4s, v29.16b, v25.4b[0]
+	WORD $0x4f1af394 // sudot v20.4s, v28.16b, v26.4b[0]
+	WORD $0x4f1af3b5 // sudot v21.4s, v29.16b, v26.4b[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f18f3c6 // sudot v6.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e7 // sudot v7.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ce // sudot v14.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3ef // sudot v15.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3d6 // sudot v22.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3f7 // sudot v23.4s, v31.16b, v26.4b[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f38f380 // sudot v0.4s, v28.16b, v24.4b[1]
+	WORD $0x4f38f3a1 // sudot v1.4s, v29.16b, v24.4b[1]
+	WORD $0x4f39f388 // sudot v8.4s, v28.16b, v25.4b[1]
+	WORD $0x4f39f3a9 // sudot v9.4s, v29.16b, v25.4b[1]
+	WORD $0x4f3af390 // sudot v16.4s, v28.16b, v26.4b[1]
+	WORD $0x4f3af3b1 // sudot v17.4s, v29.16b, v26.4b[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f38f3c2 // sudot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e3 // sudot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3ca // sudot v10.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3eb // sudot v11.4s, v31.16b, v25.4b[1]
+	WORD $0x4f3af3d2 // sudot v18.4s, v30.16b, v26.4b[1]
+	WORD $0x4f3af3f3 // sudot v19.4s, v31.16b, v26.4b[1]
+	FLDPQ 192(R7), (F28, F29)
+	WORD $0x4f38f384 // sudot v4.4s, v28.16b, v24.4b[1]
+	WORD $0x4f38f3a5 // sudot v5.4s, v29.16b, v24.4b[1]
+	WORD $0x4f39f38c // sudot v12.4s, v28.16b, v25.4b[1]
+	WORD $0x4f39f3ad // sudot v13.4s, v29.16b, v25.4b[1]
+	WORD $0x4f3af394 // sudot v20.4s, v28.16b, v26.4b[1]
+	WORD $0x4f3af3b5 // sudot v21.4s, v29.16b, v26.4b[1]
+	FLDPQ 224(R7), (F30, F31)
+	WORD $0x4f38f3c6 // sudot v6.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e7 // sudot v7.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3ce // sudot v14.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3ef // sudot v15.4s, v31.16b, v25.4b[1]
+	WORD $0x4f3af3d6 // sudot v22.4s, v30.16b, v26.4b[1]
+	WORD $0x4f3af3f7 // sudot v23.4s, v31.16b, v26.4b[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f18fb80 // sudot v0.4s, v28.16b, v24.4b[2]
+	WORD $0x4f18fba1 // sudot v1.4s, v29.16b, v24.4b[2]
+	WORD $0x4f19fb88 // sudot v8.4s, v28.16b, v25.4b[2]
+	WORD $0x4f19fba9 // sudot v9.4s, v29.16b, v25.4b[2]
+	WORD $0x4f1afb90 // sudot v16.4s, v28.16b, v26.4b[2]
+	WORD $0x4f1afbb1 // sudot v17.4s, v29.16b, v26.4b[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f18fbc2 // sudot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe3 // sudot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbca // sudot v10.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbeb // sudot v11.4s, v31.16b, v25.4b[2]
+	WORD $0x4f1afbd2 // sudot v18.4s, v30.16b, v26.4b[2]
+	WORD $0x4f1afbf3 // sudot v19.4s, v31.16b, v26.4b[2]
+	FLDPQ 320(R7), (F28, F29)
+	WORD $0x4f18fb84 // sudot v4.4s, v28.16b, v24.4b[2]
+	WORD $0x4f18fba5 // sudot v5.4s, v29.16b, v24.4b[2]
+	WORD $0x4f19fb8c // sudot v12.4s, v28.16b, v25.4b[2]
+	WORD $0x4f19fbad // sudot v13.4s, v29.16b, v25.4b[2]
+	WORD $0x4f1afb94 // sudot v20.4s, v28.16b, v26.4b[2]
+	WORD $0x4f1afbb5 // sudot v21.4s, v29.16b, v26.4b[2]
+	FLDPQ 352(R7), (F30, F31)
+	WORD $0x4f18fbc6 // sudot v6.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe7 // sudot v7.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbce // sudot v14.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbef // sudot v15.4s, v31.16b, v25.4b[2]
+	WORD $0x4f1afbd6 // sudot v22.4s, v30.16b, v26.4b[2]
+	WORD $0x4f1afbf7 // sudot v23.4s, v31.16b, v26.4b[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f38fb80 // sudot v0.4s, v28.16b, v24.4b[3]
+	WORD $0x4f38fba1 // sudot v1.4s, v29.16b, v24.4b[3]
+	WORD $0x4f39fb88 // sudot v8.4s, v28.16b, v25.4b[3]
+	WORD $0x4f39fba9 // sudot v9.4s, v29.16b, v25.4b[3]
+	WORD $0x4f3afb90 // sudot v16.4s, v28.16b, v26.4b[3]
+	WORD $0x4f3afbb1 // sudot v17.4s, v29.16b, v26.4b[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f38fbc2 // sudot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe3 // sudot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbca // sudot v10.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbeb // sudot v11.4s, v31.16b, v25.4b[3]
+	WORD $0x4f3afbd2 // sudot v18.4s, v30.16b, v26.4b[3]
+	WORD $0x4f3afbf3 // sudot v19.4s, v31.16b, v26.4b[3]
+	FLDPQ 448(R7), (F28, F29)
+	WORD $0x4f38fb84 // sudot v4.4s, v28.16b, v24.4b[3]
+	WORD $0x4f38fba5 // sudot v5.4s, v29.16b, v24.4b[3]
+	WORD $0x4f39fb8c // sudot v12.4s, v28.16b, v25.4b[3]
+	WORD $0x4f39fbad // sudot v13.4s, v29.16b, v25.4b[3]
+	WORD $0x4f3afb94 // sudot v20.4s, v28.16b, v26.4b[3]
+	WORD $0x4f3afbb5 // sudot v21.4s, v29.16b, v26.4b[3]
+	FLDPQ 480(R7), (F30, F31)
+	WORD $0x4f38fbc6 // sudot v6.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe7 // sudot v7.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbce // sudot v14.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbef // sudot v15.4s, v31.16b, v25.4b[3]
+	WORD $0x4f3afbd6 // sudot v22.4s, v30.16b, v26.4b[3]
+	WORD $0x4f3afbf7 // sudot v23.4s, v31.16b, v26.4b[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f388 // sudot v8.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3a9 // sudot v9.4s, v29.16b, v25.4b[0]
+	WORD $0x4f1af390 // sudot v16.4s, v28.16b, v26.4b[0]
+	WORD $0x4f1af3b1 // sudot v17.4s, v29.16b, v26.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ca // sudot v10.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3eb // sudot v11.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3d2 // sudot v18.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3f3 // sudot v19.4s, v31.16b, v26.4b[0]
+	FLDPQ 64(R7), (F28, F29)
+	WORD $0x4f18f384 // sudot v4.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a5 // sudot v5.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f38c // sudot v12.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3ad // sudot v13.4s, v29.16b, v25.4b[0]
+	WORD $0x4f1af394 // sudot v20.4s, v28.16b, v26.4b[0]
+	WORD $0x4f1af3b5 // sudot v21.4s, v29.16b, v26.4b[0]
+	FLDPQ 96(R7), (F30, F31)
+	WORD $0x4f18f3c6 // sudot v6.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e7 // sudot v7.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3ce // sudot v14.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3ef // sudot v15.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3d6 // sudot v22.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3f7 // sudot v23.4s, v31.16b, v26.4b[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	FSTPQ (F4, F5), 64(R13)
+	FSTPQ (F6, F7), 96(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	FSTPQ (F12, F13), 64(R13)
+	FSTPQ (F14, F15), 96(R13)
+	ADD R9, R13
+	FSTPQ (F16, F17), 0(R13)
+	FSTPQ (F18, F19), 32(R13)
+	FSTPQ (F20, F21), 64(R13)
+	FSTPQ (F22, F23), 96(R13)
+	ADD $128, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileInt8NEON_4(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileInt8NEON_4(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+	ADD R13, R3, R4
+	LSL $1, R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	ADD $64, R8
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f384 // sudot v4.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3a5 // sudot v5.4s, v29.16b, v25.4b[0]
+	WORD $0x4f1af388 // sudot v8.4s, v28.16b, v26.4b[0]
+	WORD $0x4f1af3a9 // sudot v9.4s, v29.16b, v26.4b[0]
+	WORD $0x4f1bf38c // sudot v12.4s, v28.16b, v27.4b[0]
+	WORD $0x4f1bf3ad // sudot v13.4s, v29.16b, v27.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c6 // sudot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e7 // sudot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3ca // sudot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3eb // sudot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3ce // sudot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ef // sudot v15.4s, v31.16b, v27.4b[0]
+	FLDPQ 128(R7), (F28, F29)
+	WORD $0x4f38f380 // sudot v0.4s, v28.16b, v24.4b[1]
+	WORD $0x4f38f3a1 // sudot v1.4s, v29.16b, v24.4b[1]
+	WORD $0x4f39f384 // sudot v4.4s, v28.16b, v25.4b[1]
+	WORD $0x4f39f3a5 // sudot v5.4s, v29.16b, v25.4b[1]
+	WORD $0x4f3af388 // sudot v8.4s, v28.16b, v26.4b[1]
+	WORD $0x4f3af3a9 // sudot v9.4s, v29.16b, v26.4b[1]
+	WORD $0x4f3bf38c // sudot v12.4s, v28.16b, v27.4b[1]
+	WORD $0x4f3bf3ad // sudot v13.4s, v29.16b, v27.4b[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f38f3c2 // sudot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e3 // sudot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3c6 // sudot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3e7 // sudot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4f3af3ca // sudot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4f3af3eb // sudot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4f3bf3ce // sudot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4f3bf3ef // sudot v15.4s, v31.16b, v27.4b[1]
+	FLDPQ 256(R7), (F28, F29)
+	WORD $0x4f18fb80 // sudot v0.4s, v28.16b, v24.4b[2]
+	WORD $0x4f18fba1 // sudot v1.4s, v29.16b, v24.4b[2]
+	WORD $0x4f19fb84 // sudot v4.4s, v28.16b, v25.4b[2]
+	WORD $0x4f19fba5 // sudot v5.4s, v29.16b, v25.4b[2]
+	WORD $0x4f1afb88 // sudot v8.4s, v28.16b, v26.4b[2]
+	WORD $0x4f1afba9 // sudot v9.4s, v29.16b, v26.4b[2]
+	WORD $0x4f1bfb8c // sudot v12.4s, v28.16b, v27.4b[2]
+	WORD $0x4f1bfbad // sudot v13.4s, v29.16b, v27.4b[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f18fbc2 // sudot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe3 // sudot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbc6 // sudot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbe7 // sudot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f1afbca // sudot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f1afbeb // sudot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f1bfbce // sudot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f1bfbef // sudot v15.4s, v31.16b, v27.4b[2]
+	FLDPQ 384(R7), (F28, F29)
+	WORD $0x4f38fb80 // sudot v0.4s, v28.16b, v24.4b[3]
+	WORD $0x4f38fba1 // sudot v1.4s, v29.16b, v24.4b[3]
+	WORD $0x4f39fb84 // sudot v4.4s, v28.16b, v25.4b[3]
+	WORD $0x4f39fba5 // sudot v5.4s, v29.16b, v25.4b[3]
+	WORD $0x4f3afb88 // sudot v8.4s, v28.16b, v26.4b[3]
+	WORD $0x4f3afba9 // sudot v9.4s, v29.16b, v26.4b[3]
+	WORD $0x4f3bfb8c // sudot v12.4s, v28.16b, v27.4b[3]
+	WORD $0x4f3bfbad // sudot v13.4s, v29.16b, v27.4b[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f38fbc2 // sudot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe3 // sudot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbc6 // sudot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbe7 // sudot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4f3afbca // sudot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4f3afbeb // sudot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4f3bfbce // sudot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4f3bfbef // sudot v15.4s, v31.16b, v27.4b[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FMOVS.P 4(R4), F27
+	FLDPQ 0(R7), (F28, F29)
+	WORD $0x4f18f380 // sudot v0.4s, v28.16b, v24.4b[0]
+	WORD $0x4f18f3a1 // sudot v1.4s, v29.16b, v24.4b[0]
+	WORD $0x4f19f384 // sudot v4.4s, v28.16b, v25.4b[0]
+	WORD $0x4f19f3a5 // sudot v5.4s, v29.16b, v25.4b[0]
+	WORD $0x4f1af388 // sudot v8.4s, v28.16b, v26.4b[0]
+	WORD $0x4f1af3a9 // sudot v9.4s, v29.16b, v26.4b[0]
+	WORD $0x4f1bf38c // sudot v12.4s, v28.16b, v27.4b[0]
+	WORD $0x4f1bf3ad // sudot v13.4s, v29.16b, v27.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c6 // sudot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e7 // sudot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3ca // sudot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3eb // sudot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3ce // sudot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ef // sudot v15.4s, v31.16b, v27.4b[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	ADD R9, R13
+	FSTPQ (F4, F5), 0(R13)
+	FSTPQ (F6, F7), 32(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	ADD R9, R13
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	ADD $64, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUB R10<<2, R4
+	TBNZ $0, R11, second
+	SUB R10<<7, R7
+	ADD $128, R7
+second:
+	SUB $64, R7
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileInt8NEON_5(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileInt8NEON_5(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+	ADD R13, R3, R4
+	ADD R13, R4, R5
+	LSL $1, R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	ADD $64, R8
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	VMOV V3.B16, V19.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f18f3c0 // sudot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e1 // sudot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c4 // sudot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e5 // sudot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3c8 // sudot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3e9 // sudot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3cc // sudot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ed // sudot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d0 // sudot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f1 // sudot v17.4s, v31.16b, v28.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c6 // sudot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e7 // sudot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3ca // sudot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3eb // sudot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3ce // sudot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ef // sudot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d2 // sudot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f3 // sudot v19.4s, v31.16b, v28.4b[0]
+	FLDPQ 128(R7), (F30, F31)
+	WORD $0x4f38f3c0 // sudot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e1 // sudot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3c4 // sudot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3e5 // sudot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4f3af3c8 // sudot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4f3af3e9 // sudot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4f3bf3cc // sudot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4f3bf3ed // sudot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4f3cf3d0 // sudot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x4f3cf3f1 // sudot v17.4s, v31.16b, v28.4b[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f38f3c2 // sudot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e3 // sudot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3c6 // sudot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3e7 // sudot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4f3af3ca // sudot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4f3af3eb // sudot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4f3bf3ce // sudot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4f3bf3ef // sudot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4f3cf3d2 // sudot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x4f3cf3f3 // sudot v19.4s, v31.16b, v28.4b[1]
+	FLDPQ 256(R7), (F30, F31)
+	WORD $0x4f18fbc0 // sudot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe1 // sudot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbc4 // sudot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbe5 // sudot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f1afbc8 // sudot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f1afbe9 // sudot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f1bfbcc // sudot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f1bfbed // sudot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f1cfbd0 // sudot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x4f1cfbf1 // sudot v17.4s, v31.16b, v28.4b[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f18fbc2 // sudot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe3 // sudot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbc6 // sudot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbe7 // sudot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f1afbca // sudot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f1afbeb // sudot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f1bfbce // sudot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f1bfbef // sudot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f1cfbd2 // sudot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x4f1cfbf3 // sudot v19.4s, v31.16b, v28.4b[2]
+	FLDPQ 384(R7), (F30, F31)
+	WORD $0x4f38fbc0 // sudot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe1 // sudot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbc4 // sudot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbe5 // sudot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4f3afbc8 // sudot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4f3afbe9 // sudot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4f3bfbcc // sudot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4f3bfbed // sudot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4f3cfbd0 // sudot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x4f3cfbf1 // sudot v17.4s, v31.16b, v28.4b[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f38fbc2 // sudot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe3 // sudot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbc6 // sudot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbe7 // sudot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4f3afbca // sudot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4f3afbeb // sudot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4f3bfbce // sudot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4f3bfbef // sudot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4f3cfbd2 // sudot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x4f3cfbf3 // sudot v19.4s, v31.16b, v28.4b[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R5), F28
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f18f3c0 // sudot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e1 // sudot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c4 // sudot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e5 // sudot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3c8 // sudot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3e9 // sudot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3cc // sudot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ed // sudot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d0 // sudot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f1 // sudot v17.4s, v31.16b, v28.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c6 // sudot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e7 // sudot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3ca // sudot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3eb // sudot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3ce // sudot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ef // sudot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d2 // sudot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f3 // sudot v19.4s, v31.16b, v28.4b[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	ADD R9, R13
+	FSTPQ (F4, F5), 0(R13)
+	FSTPQ (F6, F7), 32(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	ADD R9, R13
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	ADD R9, R13
+	FSTPQ (F16, F17), 0(R13)
+	FSTPQ (F18, F19), 32(R13)
+	ADD $64, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUB R10<<2, R4
+	SUB R10<<2, R5
+	TBNZ $0, R11, second
+	SUB R10<<7, R7
+	ADD $128, R7
+second:
+	SUB $64, R7
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
+// func tileInt8NEON_6(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, k int, panels int)
+TEXT ·tileInt8NEON_6(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R7
+	MOVD init+24(FP), R8
+	MOVD ldc+32(FP), R9
+	MOVD lda+40(FP), R13
+	MOVD k+48(FP), R10
+	MOVD panels+56(FP), R11
+	ADD R13, R1, R2
+	ADD R13, R2, R3
+	ADD R13, R3, R4
+	ADD R13, R4, R5
+	ADD R13, R5, R6
+	LSL $1, R11
+panel:
+	CBZ R8, zero
+	FLDPQ 0(R8), (F0, F1)
+	FLDPQ 32(R8), (F2, F3)
+	ADD $64, R8
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	VMOV V0.B16, V16.B16
+	VMOV V1.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	VMOV V3.B16, V19.B16
+	VMOV V0.B16, V20.B16
+	VMOV V1.B16, V21.B16
+	VMOV V2.B16, V22.B16
+	VMOV V3.B16, V23.B16
+	B start
+zero:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+start:
+	SUBS $4, R10, R12
+	BLT tail
+	PCALIGN $32
+loop:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ.P 16(R6), F29
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f18f3c0 // sudot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e1 // sudot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c4 // sudot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e5 // sudot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3c8 // sudot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3e9 // sudot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3cc // sudot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ed // sudot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d0 // sudot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f1 // sudot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f1df3d4 // sudot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x4f1df3f5 // sudot v21.4s, v31.16b, v29.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c6 // sudot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e7 // sudot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3ca // sudot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3eb // sudot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3ce // sudot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ef // sudot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d2 // sudot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f3 // sudot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f1df3d6 // sudot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x4f1df3f7 // sudot v23.4s, v31.16b, v29.4b[0]
+	FLDPQ 128(R7), (F30, F31)
+	WORD $0x4f38f3c0 // sudot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e1 // sudot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3c4 // sudot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3e5 // sudot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4f3af3c8 // sudot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4f3af3e9 // sudot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4f3bf3cc // sudot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4f3bf3ed // sudot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4f3cf3d0 // sudot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x4f3cf3f1 // sudot v17.4s, v31.16b, v28.4b[1]
+	WORD $0x4f3df3d4 // sudot v20.4s, v30.16b, v29.4b[1]
+	WORD $0x4f3df3f5 // sudot v21.4s, v31.16b, v29.4b[1]
+	FLDPQ 160(R7), (F30, F31)
+	WORD $0x4f38f3c2 // sudot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4f38f3e3 // sudot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4f39f3c6 // sudot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4f39f3e7 // sudot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4f3af3ca // sudot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4f3af3eb // sudot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4f3bf3ce // sudot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4f3bf3ef // sudot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4f3cf3d2 // sudot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x4f3cf3f3 // sudot v19.4s, v31.16b, v28.4b[1]
+	WORD $0x4f3df3d6 // sudot v22.4s, v30.16b, v29.4b[1]
+	WORD $0x4f3df3f7 // sudot v23.4s, v31.16b, v29.4b[1]
+	FLDPQ 256(R7), (F30, F31)
+	WORD $0x4f18fbc0 // sudot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe1 // sudot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbc4 // sudot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbe5 // sudot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f1afbc8 // sudot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f1afbe9 // sudot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f1bfbcc // sudot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f1bfbed // sudot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f1cfbd0 // sudot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x4f1cfbf1 // sudot v17.4s, v31.16b, v28.4b[2]
+	WORD $0x4f1dfbd4 // sudot v20.4s, v30.16b, v29.4b[2]
+	WORD $0x4f1dfbf5 // sudot v21.4s, v31.16b, v29.4b[2]
+	FLDPQ 288(R7), (F30, F31)
+	WORD $0x4f18fbc2 // sudot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f18fbe3 // sudot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f19fbc6 // sudot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f19fbe7 // sudot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f1afbca // sudot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f1afbeb // sudot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f1bfbce // sudot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f1bfbef // sudot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f1cfbd2 // sudot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x4f1cfbf3 // sudot v19.4s, v31.16b, v28.4b[2]
+	WORD $0x4f1dfbd6 // sudot v22.4s, v30.16b, v29.4b[2]
+	WORD $0x4f1dfbf7 // sudot v23.4s, v31.16b, v29.4b[2]
+	FLDPQ 384(R7), (F30, F31)
+	WORD $0x4f38fbc0 // sudot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe1 // sudot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbc4 // sudot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbe5 // sudot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4f3afbc8 // sudot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4f3afbe9 // sudot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4f3bfbcc // sudot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4f3bfbed // sudot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4f3cfbd0 // sudot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x4f3cfbf1 // sudot v17.4s, v31.16b, v28.4b[3]
+	WORD $0x4f3dfbd4 // sudot v20.4s, v30.16b, v29.4b[3]
+	WORD $0x4f3dfbf5 // sudot v21.4s, v31.16b, v29.4b[3]
+	FLDPQ 416(R7), (F30, F31)
+	WORD $0x4f38fbc2 // sudot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4f38fbe3 // sudot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4f39fbc6 // sudot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4f39fbe7 // sudot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4f3afbca // sudot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4f3afbeb // sudot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4f3bfbce // sudot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4f3bfbef // sudot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4f3cfbd2 // sudot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x4f3cfbf3 // sudot v19.4s, v31.16b, v28.4b[3]
+	WORD $0x4f3dfbd6 // sudot v22.4s, v30.16b, v29.4b[3]
+	WORD $0x4f3dfbf7 // sudot v23.4s, v31.16b, v29.4b[3]
+	ADD $512, R7
+	SUBS $4, R12, R12
+	BGE loop
+tail:
+	ADDS $4, R12, R12
+	BEQ store
+single:
+	FMOVS.P 4(R1), F24
+	FMOVS.P 4(R2), F25
+	FMOVS.P 4(R3), F26
+	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R5), F28
+	FMOVS.P 4(R6), F29
+	FLDPQ 0(R7), (F30, F31)
+	WORD $0x4f18f3c0 // sudot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e1 // sudot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c4 // sudot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e5 // sudot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3c8 // sudot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3e9 // sudot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3cc // sudot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ed // sudot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d0 // sudot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f1 // sudot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f1df3d4 // sudot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x4f1df3f5 // sudot v21.4s, v31.16b, v29.4b[0]
+	FLDPQ 32(R7), (F30, F31)
+	WORD $0x4f18f3c2 // sudot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f18f3e3 // sudot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f19f3c6 // sudot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f19f3e7 // sudot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f1af3ca // sudot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f1af3eb // sudot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f1bf3ce // sudot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f1bf3ef // sudot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f1cf3d2 // sudot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f1cf3f3 // sudot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f1df3d6 // sudot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x4f1df3f7 // sudot v23.4s, v31.16b, v29.4b[0]
+	ADD $128, R7
+	SUBS $1, R12, R12
+	BNE single
+store:
+	MOVD R0, R13
+	FSTPQ (F0, F1), 0(R13)
+	FSTPQ (F2, F3), 32(R13)
+	ADD R9, R13
+	FSTPQ (F4, F5), 0(R13)
+	FSTPQ (F6, F7), 32(R13)
+	ADD R9, R13
+	FSTPQ (F8, F9), 0(R13)
+	FSTPQ (F10, F11), 32(R13)
+	ADD R9, R13
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	ADD R9, R13
+	FSTPQ (F16, F17), 0(R13)
+	FSTPQ (F18, F19), 32(R13)
+	ADD R9, R13
+	FSTPQ (F20, F21), 0(R13)
+	FSTPQ (F22, F23), 32(R13)
+	ADD $64, R0
+	SUB R10<<2, R1
+	SUB R10<<2, R2
+	SUB R10<<2, R3
+	SUB R10<<2, R4
+	SUB R10<<2, R5
+	SUB R10<<2, R6
+	TBNZ $0, R11, second
+	SUB R10<<7, R7
+	ADD $128, R7
+second:
+	SUB $64, R7
+	SUBS $1, R11, R11
+	BNE panel
+	RET
+
 // func peakF32NEON(n int)
 TEXT ·peakF32NEON(SB), NOSPLIT, $0-8
 	MOVD n+0(FP), R0
@@ -1272,6 +3702,124 @@ loop:
 	WORD $0x4f991315 // fmla v21.4s, v24.4s, v25.s[0]
 	WORD $0x4f991316 // fmla v22.4s, v24.4s, v25.s[0]
 	WORD $0x4f991317 // fmla v23.4s, v24.4s, v25.s[0]
+	SUBS $1, R0, R0
+	BNE loop
+	RET
+
+// func peakBF16NEON(n int)
+TEXT ·peakBF16NEON(SB), NOSPLIT, $0-8
+	MOVD n+0(FP), R0
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	PCALIGN $32
+loop:
+	WORD $0x4f59f300 // bfdot v0.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f301 // bfdot v1.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f302 // bfdot v2.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f303 // bfdot v3.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f304 // bfdot v4.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f305 // bfdot v5.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f306 // bfdot v6.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f307 // bfdot v7.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f308 // bfdot v8.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f309 // bfdot v9.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f30a // bfdot v10.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f30b // bfdot v11.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f30c // bfdot v12.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f30d // bfdot v13.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f30e // bfdot v14.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f30f // bfdot v15.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f310 // bfdot v16.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f311 // bfdot v17.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f312 // bfdot v18.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f313 // bfdot v19.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f314 // bfdot v20.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f315 // bfdot v21.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f316 // bfdot v22.4s, v24.8h, v25.2h[0]
+	WORD $0x4f59f317 // bfdot v23.4s, v24.8h, v25.2h[0]
+	SUBS $1, R0, R0
+	BNE loop
+	RET
+
+// func peakInt8NEON(n int)
+TEXT ·peakInt8NEON(SB), NOSPLIT, $0-8
+	MOVD n+0(FP), R0
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	PCALIGN $32
+loop:
+	WORD $0x4f19f300 // sudot v0.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f301 // sudot v1.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f302 // sudot v2.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f303 // sudot v3.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f304 // sudot v4.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f305 // sudot v5.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f306 // sudot v6.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f307 // sudot v7.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f308 // sudot v8.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f309 // sudot v9.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f30a // sudot v10.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f30b // sudot v11.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f30c // sudot v12.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f30d // sudot v13.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f30e // sudot v14.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f30f // sudot v15.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f310 // sudot v16.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f311 // sudot v17.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f312 // sudot v18.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f313 // sudot v19.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f314 // sudot v20.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f315 // sudot v21.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f316 // sudot v22.4s, v24.16b, v25.4b[0]
+	WORD $0x4f19f317 // sudot v23.4s, v24.16b, v25.4b[0]
 	SUBS $1, R0, R0
 	BNE loop
 	RET

@@ -78,7 +78,9 @@ var (
 	fcvtns = two("fcvtns", 0x4e21a800)
 	scvtf  = two("scvtf", 0x4e21d800)
 
-	fmlaElement = elements("fmla", 0x4f801000, "4s", "s")
+	fmlaElement  = elements("fmla", 0x4f801000, "4s", "s")
+	bfdotElement = elements("bfdot", 0x4f40f000, "8h", "2h")  // two bf16 to a word
+	sudotElement = elements("sudot", 0x4f00f000, "16b", "4b") // four bytes, signed by unsigned
 )
 
 // bic is n without the bits of m.

@@ -65,12 +65,19 @@ func TestDisassembly(t *testing.T) {
 		code.Write(toBF16(i, (i*5+1)%32, 31-i))
 		want = append(want, fmt.Sprintf("vcvtne2ps2bf16 zmm%d,zmm%d,zmm%d", i, (i*5+1)%32, 31-i))
 	}
+	got := disassemble(t, objdump, code.Bytes(), "-m", "i386:x86-64", "-M", "intel")
+	compareLines(t, got, want)
+}
+
+// disassemble returns what objdump reads in raw code, one instruction an element.
+func disassemble(t *testing.T, objdump string, code []byte, architecture ...string) []string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "code.bin")
-	if err := os.WriteFile(path, code.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, code, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel",
-		"--no-show-raw-insn", path).CombinedOutput()
+	arguments := append([]string{"-D", "-b", "binary", "--no-show-raw-insn"}, architecture...)
+	out, err := exec.Command(objdump, append(arguments, path)...).CombinedOutput()
 	if err != nil {
 		t.Skipf("this objdump does not disassemble: %v: %s", err, out)
 	}
@@ -80,8 +87,13 @@ func TestDisassembly(t *testing.T) {
 			got = append(got, strings.Join(strings.Fields(instruction), " "))
 		}
 	}
+	return got
+}
+
+func compareLines(t *testing.T, got, want []string) {
+	t.Helper()
 	if len(got) != len(want) {
-		t.Fatalf("%d instructions became %d:\n%s", len(want), len(got), out)
+		t.Fatalf("%d instructions became %d:\n%s", len(want), len(got), strings.Join(got, "\n"))
 	}
 	for i := range want {
 		if got[i] != want[i] {

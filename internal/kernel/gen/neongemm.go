@@ -14,6 +14,8 @@ type neonTile struct {
 
 var neonTiles = []neonTile{
 	{"tileF32NEON", fmlaElement},
+	{"tileBF16NEON", bfdotElement},
+	{"tileInt8NEON", sudotElement},
 }
 
 const (
