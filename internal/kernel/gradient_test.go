@@ -17,7 +17,7 @@ func TestSlope(t *testing.T) {
 		for f := GELU; f <= ReLU; f++ {
 			const ld = Columns + 5
 			rows := (len(values) + Columns - 1) / Columns
-			x := make([]float32, rows*ld)
+			x := guarded[float32](t, (rows-1)*ld+Columns)
 			for i, v := range values {
 				x[i/Columns*ld+i%Columns] = v
 			}
@@ -74,14 +74,14 @@ func TestGate(t *testing.T) {
 		for _, n := range []int{0, 32, 64, 96, 768, 3072} {
 			r := rand.New(rand.NewPCG(uint64(n), 3))
 			row := func() []float32 {
-				x := make([]float32, n)
+				x := guarded[float32](t, n)
 				for i := range x {
 					x[i] = float32(r.NormFloat64())
 				}
 				return x
 			}
 			dst, x, y, p, q := row(), row(), row(), row(), row()
-			sums := []float32{7, 7}
+			sums := guardedCopy(t, []float32{7, 7})
 			s.Gate(dst, sums, x, y, p, q)
 			var want, size [2]float64
 			for i := range n {
@@ -108,7 +108,8 @@ func TestAddPositive(t *testing.T) {
 		const ld = Columns + 3
 		for rows := range 30 {
 			r := rand.New(rand.NewPCG(uint64(rows), 9))
-			dst, x := make([]float32, Columns), make([]float32, rows*ld+Columns)
+			dst := guarded[float32](t, Columns)
+			x := guarded[float32](t, max(0, rows-1)*ld+Columns)
 			want := make([]float64, Columns)
 			for i := range dst {
 				dst[i] = float32(i)

@@ -165,6 +165,9 @@ func TestActivate(t *testing.T) {
 				v := float64(input[i])
 				d := math.Abs(float64(got) - activation64(Activation(f), v))
 				worst = math.Max(worst, d/(math.Abs(v)+1e-37)/epsilon)
+				if v < -100 && math.Abs(float64(got)) > 1e-28 {
+					t.Fatalf("%s(%g) = %g, want less than any sum notices", name, v, got)
+				}
 				if !(d <= 4*epsilon*math.Abs(v)+1e-37) {
 					t.Fatalf("%s(%g) = %g, want %g", name, v, got, activation64(Activation(f), v))
 				}

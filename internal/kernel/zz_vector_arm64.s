@@ -522,12 +522,12 @@ row:
 	WORD $0x6e3edce8 // fmul v8.4s, v7.4s, v30.4s
 	WORD $0x6ea1e7e1 // fcmgt v1.4s, v31.4s, v1.4s
 	WORD $0x6ea8e7e8 // fcmgt v8.4s, v31.4s, v8.4s
-	WORD $0x4e611c84 // bic v4.16b, v4.16b, v1.16b
-	WORD $0x4e681d6b // bic v11.16b, v11.16b, v8.16b
 	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
 	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x6e2bdce7 // fmul v7.4s, v7.4s, v11.4s
+	WORD $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	WORD $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
 	FMOVQ F0, 0(R0)
 	FMOVQ F7, 16(R0)
 	FMOVQ 32(R0), F0
@@ -594,12 +594,12 @@ row:
 	WORD $0x6e3edce8 // fmul v8.4s, v7.4s, v30.4s
 	WORD $0x6ea1e7e1 // fcmgt v1.4s, v31.4s, v1.4s
 	WORD $0x6ea8e7e8 // fcmgt v8.4s, v31.4s, v8.4s
-	WORD $0x4e611c84 // bic v4.16b, v4.16b, v1.16b
-	WORD $0x4e681d6b // bic v11.16b, v11.16b, v8.16b
 	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
 	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x6e2bdce7 // fmul v7.4s, v7.4s, v11.4s
+	WORD $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	WORD $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
 	FMOVQ F0, 32(R0)
 	FMOVQ F7, 48(R0)
 	FMOVQ 64(R0), F0
@@ -666,12 +666,12 @@ row:
 	WORD $0x6e3edce8 // fmul v8.4s, v7.4s, v30.4s
 	WORD $0x6ea1e7e1 // fcmgt v1.4s, v31.4s, v1.4s
 	WORD $0x6ea8e7e8 // fcmgt v8.4s, v31.4s, v8.4s
-	WORD $0x4e611c84 // bic v4.16b, v4.16b, v1.16b
-	WORD $0x4e681d6b // bic v11.16b, v11.16b, v8.16b
 	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
 	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x6e2bdce7 // fmul v7.4s, v7.4s, v11.4s
+	WORD $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	WORD $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
 	FMOVQ F0, 64(R0)
 	FMOVQ F7, 80(R0)
 	FMOVQ 96(R0), F0
@@ -738,12 +738,12 @@ row:
 	WORD $0x6e3edce8 // fmul v8.4s, v7.4s, v30.4s
 	WORD $0x6ea1e7e1 // fcmgt v1.4s, v31.4s, v1.4s
 	WORD $0x6ea8e7e8 // fcmgt v8.4s, v31.4s, v8.4s
-	WORD $0x4e611c84 // bic v4.16b, v4.16b, v1.16b
-	WORD $0x4e681d6b // bic v11.16b, v11.16b, v8.16b
 	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
 	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x6e2bdce7 // fmul v7.4s, v7.4s, v11.4s
+	WORD $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	WORD $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
 	FMOVQ F0, 96(R0)
 	FMOVQ F7, 112(R0)
 	ADD R2, R0

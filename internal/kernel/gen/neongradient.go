@@ -14,8 +14,9 @@ func (n *neon) gradientFunctions() {
 
 // geluSlopeBody is Φ(x) + x·φ(x).
 func (n *neon) geluSlopeBody(x int) int {
-	p, y, t := n.onePlusErf(x), x+1, x+2
-	n.put(fmul(y, p, n.float(0.5)))
+	y, t := x+1, x+2
+	p, low := n.onePlusErf(x)
+	n.put(bic(p, p, low), fmul(y, p, n.float(0.5)))
 	n.put(fmul(t, x, x), fmul(t, t, n.float(-math.Log2E/2)))
 	e := n.exp2(t, x+3, x+4, x+5, x+6)
 	n.put(fmul(e, e, n.float(1/math.Sqrt(2*math.Pi))))

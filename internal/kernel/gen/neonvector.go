@@ -228,22 +228,22 @@ func (n *neon) activation(name string, streams, count int, body func(r int) int)
 
 // geluBody is x·(1 + erf(x/√2))/2, and 0 where erf is -1.
 func (n *neon) geluBody(x int) int {
-	p := n.onePlusErf(x)
-	n.put(fmul(x, x, n.float(0.5)), fmul(x, x, p))
+	p, low := n.onePlusErf(x)
+	n.put(fmul(x, x, n.float(0.5)), fmul(x, x, p), bic(x, x, low))
 	return x
 }
 
-// onePlusErf returns the register of 1 + erf(x/√2), which is 0 where x is below the limit. It uses
-// six more registers after x.
-func (n *neon) onePlusErf(x int) int {
+// onePlusErf returns the registers of 1 + erf(x/√2) and of a mask where that is to be taken for 0. It
+// uses six more registers after x.
+func (n *neon) onePlusErf(x int) (p, mask int) {
 	z, t := x+1, x+2
 	low, half := n.float(-erfLimit), n.float(math.Sqrt2/2)
 	n.put(fmul(z, x, half), fmax(z, z, low), fmin(z, z, n.float(erfLimit)), fmul(t, z, z))
-	p := n.polynomial(t, erfP[:], x+3, x+4)
+	p = n.polynomial(t, erfP[:], x+3, x+4)
 	q := n.polynomial(t, erfQ[:], x+5, x+6)
 	n.put(fmul(p, p, z), fdiv(p, p, q), fadd(p, p, n.float(1)))
-	n.put(fmul(z, x, half), fcmgt(z, low, z), bic(p, p, z))
-	return p
+	n.put(fmul(z, x, half), fcmgt(z, low, z))
+	return p, z
 }
 
 // sigmoidProduct returns the register of x/(1 + 2^t), with t after x, clamped to what exp2 takes;
