@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What Linux tells a program of its CPU (include/uapi/linux/auxvec.h, arch/arm64's hwcap.h); x/sys/cpu
-// does not name this feature.
+// What Linux tells a program of its CPU (include/uapi/linux/auxvec.h, arch/arm64's hwcap.h);
+// x/sys/cpu does not name this feature.
 const (
 	auxiliaryHWCAP2 = 26
 	hwcap2BF16      = 1 << 14

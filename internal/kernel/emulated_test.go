@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestEmulatedARM64 builds the tests of this package for arm64 and runs them in an emulator, once as
-// a CPU that has everything and once as an early one, so that they run where no such CPU is.
+// TestEmulatedARM64 builds the tests of this package for arm64 and runs them in an emulator, once
+// as a CPU that has everything and once as an early one, so that they run where no such CPU is.
 func TestEmulatedARM64(t *testing.T) {
 	if runtime.GOARCH == "arm64" {
 		t.Skip("this is arm64: its kernels are tested as they are")
@@ -75,8 +75,8 @@ func findEmulator(t *testing.T) string {
 	return ""
 }
 
-// noticeSources looks at the files of this folder, so that a stored result of this test is not taken
-// for current after a change to those that only arm64 compiles.
+// noticeSources looks at the files of this folder, so that a stored result of this test is not
+// taken for current after a change to those that only arm64 compiles.
 func noticeSources(t *testing.T) {
 	t.Helper()
 	for _, pattern := range []string{"*.go", "*.s"} {

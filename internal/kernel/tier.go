@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Tier is a level of the CPU's abilities. A higher tier is faster and includes the lower ones of the
-// same architecture.
+// Tier is a level of the CPU's abilities. A higher tier is faster and includes the lower ones of
+// the same architecture.
 type Tier uint8
 
 // The tiers, slowest first.

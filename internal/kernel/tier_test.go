@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 )
 
@@ -28,6 +29,13 @@ func TestSelect(t *testing.T) {
 		case Available(tier) != nil && (got != Best() || !errors.As(err, &lacking)):
 			t.Errorf("Select(%s) = %v, %v; want %v and an UnavailableError", tier, got, err, Best())
 		}
+	}
+}
+
+// TestBestOfARM64: every arm64 has vectors, and they are used unless told otherwise.
+func TestBestOfARM64(t *testing.T) {
+	if got := Best(); (got == NEON || got == NEONBF16) != (runtime.GOARCH == "arm64") {
+		t.Errorf("the best tier of %s is %s", runtime.GOARCH, got)
 	}
 }
 

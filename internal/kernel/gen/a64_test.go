@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// wordEncodings are instructions of arm64 with the words that an independent assembler (GNU as 2.40)
-// gives them.
+// wordEncodings are instructions of arm64 with the words that an independent assembler (GNU as
+// 2.40) gives them.
 var wordEncodings = []struct {
 	instruction instruction
 	code        uint32

@@ -159,7 +159,7 @@ func (n *neon) together(count int, run func(i int)) {
 	}
 }
 
-// fold leaves the sum or maximum of the lanes of a register in every lane; pairwise is faddp or fmaxp.
+// fold leaves the sum or maximum of a register's lanes in every lane; pairwise is faddp or fmaxp.
 func (n *neon) fold(pairwise threeOperands, register int) {
 	n.put(pairwise(register, register, register), pairwise(register, register, register))
 }

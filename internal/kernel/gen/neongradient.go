@@ -24,8 +24,8 @@ func (n *neon) geluSlopeBody(x int) int {
 	return y
 }
 
-// sigmoidSlope returns the register of the slope of x·σ(t): σ + x·t'·σ·(1 - σ), given the bounded x,
-// then -t·log2(e), then t'; it uses four more registers.
+// sigmoidSlope returns the register of the slope of x·σ(t): σ + x·t'·σ·(1 - σ), given the bounded
+// x, then -t·log2(e), then t'; it uses four more registers.
 func (n *neon) sigmoidSlope(x int) int {
 	t, slope, s, one := x+1, x+2, x+3, n.float(1)
 	n.put(fmin(t, t, n.float(exp2Limit)))

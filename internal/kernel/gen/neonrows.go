@@ -32,8 +32,8 @@ func (n *neon) scaleTile() {
 	n.end()
 }
 
-// quantise turns rows of float32 into unsigned bytes around 128. Registers: 0 the largest magnitude,
-// 1 a sum of zeros, or NaN where a value is infinite or NaN, 4 … 7 values.
+// quantise turns rows of float32 into unsigned bytes around 128. Registers: 0 the largest
+// magnitude, 1 a sum of zeros, or NaN where a value is infinite or NaN, 4 … 7 values.
 func (n *neon) quantise() {
 	n.function("quantiseNEON", "writes round(127·x/max|x|) + 128 of each row, and max|x|/127; "+
 		"n is a multiple of 16.",
@@ -109,8 +109,8 @@ func (n *neon) roundPair(x, y, s, mask, s2, mask2 int) {
 }
 
 func (n *neon) convert() {
-	n.function("toBF16NEON", "rounds rows of n values to bf16, to nearest even; n is a multiple of 32.",
-		"dst ptr", "src ptr", "rows int", "n int", "ldd int", "lds int")
+	n.function("toBF16NEON",
+		"rounds rows of n values to bf16, to nearest even; n is a multiple of 32.", "dst ptr", "src ptr", "rows int", "n int", "ldd int", "lds int")
 	n.load("dst R0", "src R1", "rows R2", "n R3", "ldd R4", "lds R5")
 	n.work(8)
 	n.op("LSL $2, R3")

@@ -208,8 +208,8 @@ func (n *neon) normalise(count, mean, scale, values, gains int) {
 }
 
 // activation writes a function over rows of 32 columns, in place. body turns register r into a
-// result, whose number it returns, and uses the count registers from r on. So many streams of vectors
-// are worked on at once as registers allow, one or two.
+// result, whose number it returns, and uses the count registers from r on. So many streams of
+// vectors are worked on at once as registers allow, one or two.
 func (n *neon) activation(name string, streams, count int, body func(r int) int) {
 	n.function(name+"NEON", "applies the activation to rows of 32 columns in place.",
 		"x ptr", "rows int", "ldx int")
@@ -233,8 +233,8 @@ func (n *neon) geluBody(x int) int {
 	return x
 }
 
-// onePlusErf returns the registers of 1 + erf(x/√2) and of a mask where that is to be taken for 0. It
-// uses six more registers after x.
+// onePlusErf returns the registers of 1 + erf(x/√2) and of a mask where that is to be taken for 0.
+// It uses six more registers after x.
 func (n *neon) onePlusErf(x int) (p, mask int) {
 	z, t := x+1, x+2
 	low, half := n.float(-erfLimit), n.float(math.Sqrt2/2)
