@@ -161,6 +161,7 @@ TEXT ·softmaxBF16NEON(SB), NOSPLIT, $0-60
 	MOVD n+32(FP), R2
 	MOVD ldd+40(FP), R6
 	MOVD stride+48(FP), R3
+	MOVD R4, R7
 	FMOVS scale+56(FP), F15
 	VDUP V15.S[0], V15.S4
 	LSL $2, R2
@@ -190,7 +191,6 @@ maximum2:
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD R0, R8
 	MOVD R2, R9
-	MOVD R4, R7
 exponentials:
 	FLDPQ 0(R8), (F3, F4)
 	VMOV V0.B16, V5.B16
@@ -266,6 +266,7 @@ exponentials:
 	WORD $0x6e21ff01 // fdiv v1.4s, v24.4s, v1.4s
 	FMOVS.P F1, 4(R5)
 	ADD R6, R4
+	MOVD R4, R7
 	ADD R3, R0
 	SUBS $1, R1, R1
 	BNE row

@@ -62,10 +62,29 @@ func (n *neon) rowMaximum(scale int) {
 	n.put(fmul(0, 0, scale), fneg(0, 0))
 }
 
-// exponentials writes 2^(scale·x - max) of two vectors at an offset from R8 and returns their
-// registers. Register 0 holds -max, the sums of what is written are added to registers 1 and 2.
-func (n *neon) exponentials(offset, scale int) [2]int {
-	n.read("R8", offset, 3, 2)
+// exponentialRow starts a row at R0 of R2 values: store is given the registers of 2^(scale·x - max),
+// two vectors at a time that lie at R8. It leaves one over their sum in register 1.
+func (n *neon) exponentialRow(store func(p, q int)) {
+	const scale = exponentialsWork
+	n.work(scale + 1)
+	n.spread("scale", scale)
+	n.op("LSL $2, R2")
+	n.label("row")
+	n.rowMaximum(scale)
+	n.clear(1, 2)
+	n.op("MOVD R0, R8\nMOVD R2, R9")
+	n.label("exponentials")
+	store(n.exponentials(scale))
+	n.op("ADD $32, R8\nSUBS $32, R9, R9\nBNE exponentials")
+	n.put(fadd(1, 1, 2))
+	n.fold(faddp, 1)
+	n.put(fdiv(1, n.float(1), 1))
+}
+
+// exponentials returns the registers of 2^(scale·x - max) of the two vectors at R8. Register 0 holds
+// -max; the results are added to registers 1 and 2.
+func (n *neon) exponentials(scale int) (first, second int) {
+	n.read("R8", 0, 3, 2)
 	results := [2]int{}
 	n.together(2, func(i int) {
 		x, t, s, p, q, mask := 3+i, 5+i, 7+i, 9+i, 11+i, 13+i
@@ -74,7 +93,7 @@ func (n *neon) exponentials(offset, scale int) [2]int {
 		results[i] = n.exp2(t, s, p, q, mask)
 		n.put(fadd(1+i, 1+i, results[i]))
 	})
-	return results
+	return results[0], results[1]
 }
 
 // exponentialsWork is the number of registers that exponentials uses; scale is the next one.
@@ -85,19 +104,7 @@ func (n *neon) softmax() {
 		"replaces each row by softmax in base 2 of scale·x; n is a multiple of 32.",
 		"x ptr", "rows int", "n int", "stride int", "scale float32")
 	n.load("x R0", "rows R1", "n R2", "stride R3")
-	const scale = exponentialsWork
-	n.work(scale + 1)
-	n.spread("scale", scale)
-	n.op("LSL $2, R2")
-	n.label("row")
-	n.rowMaximum(scale)
-	n.clear(1, 2)
-	n.op("MOVD R0, R8\nMOVD R2, R9")
-	n.label("exponentials")
-	results := n.exponentials(0, scale)
-	n.op("FSTPQ (F%d, F%d), (R8)", results[0], results[1])
-	n.op("ADD $32, R8\nSUBS $32, R9, R9\nBNE exponentials")
-	n.sumInverse()
+	n.exponentialRow(func(p, q int) { n.op("FSTPQ (F%d, F%d), (R8)", p, q) })
 	n.op("MOVD R0, R8\nMOVD R2, R9")
 	n.label("divide")
 	n.read("R8", 0, 4, 4)
@@ -110,34 +117,18 @@ func (n *neon) softmax() {
 	n.end()
 }
 
-// sumInverse replaces register 1 by one over the sum of registers 1 and 2.
-func (n *neon) sumInverse() {
-	n.put(fadd(1, 1, 2))
-	n.fold(faddp, 1)
-	n.put(fdiv(1, n.float(1), 1))
-}
-
 func (n *neon) softmaxBF16() {
 	n.function("softmaxBF16NEON",
 		"writes exp2(scale·(x - max)) as bf16 and one over each row's sum; n is a multiple of 32.",
 		"dst ptr", "inverse ptr", "x ptr", "rows int", "n int", "ldd int", "stride int",
 		"scale float32")
 	n.load("dst R4", "inverse R5", "x R0", "rows R1", "n R2", "ldd R6", "stride R3")
-	const scale = exponentialsWork
-	n.work(scale + 1)
-	n.spread("scale", scale)
-	n.op("LSL $2, R2")
-	n.label("row")
-	n.rowMaximum(scale)
-	n.clear(1, 2)
-	n.op("MOVD R0, R8\nMOVD R2, R9\nMOVD R4, R7")
-	n.label("exponentials")
-	results := n.exponentials(0, scale)
-	n.roundPair(results[0], results[1], 3, 4, 5, 6)
-	n.op("FMOVQ.P F%d, 16(R7)", results[0])
-	n.op("ADD $32, R8\nSUBS $32, R9, R9\nBNE exponentials")
-	n.sumInverse()
-	n.op("FMOVS.P F1, 4(R5)\nADD R6, R4\nADD R3, R0\nSUBS $1, R1, R1\nBNE row")
+	n.op("MOVD R4, R7")
+	n.exponentialRow(func(p, q int) {
+		n.roundPair(p, q, 3, 4, 5, 6)
+		n.op("FMOVQ.P F%d, 16(R7)", p)
+	})
+	n.op("FMOVS.P F1, 4(R5)\nADD R6, R4\nMOVD R4, R7\nADD R3, R0\nSUBS $1, R1, R1\nBNE row")
 	n.end()
 }
 
