@@ -37,7 +37,7 @@ func (t Tier) String() string {
 // UnavailableError says that this CPU, or its operating system, lacks what a tier needs.
 type UnavailableError struct {
 	Tier    Tier
-	Missing []string // names of features, as in /proc/cpuinfo
+	Missing []string // names of features, as in /proc/cpuinfo, or of an instruction set
 }
 
 func (e *UnavailableError) Error() string {

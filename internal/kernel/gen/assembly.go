@@ -16,9 +16,10 @@ type assembly struct {
 	constants map[uint32]bool
 	offsets   map[string]int // of the parameters of the function being written
 	labels    int
+	move      string // the instruction that loads a general register
 }
 
-func newAssembly() *assembly { return &assembly{constants: map[uint32]bool{}} }
+func newAssembly() *assembly { return &assembly{constants: map[uint32]bool{}, move: "MOVQ"} }
 
 // function starts a function without frame or results. Parameters are "name type", the types
 // ptr (unsafe.Pointer), int and float32.
@@ -56,17 +57,17 @@ func (a *assembly) op(format string, args ...any) {
 func (a *assembly) load(pairs ...string) {
 	for _, p := range pairs {
 		id, register, _ := strings.Cut(p, " ")
-		offset, ok := a.offsets[id]
-		if !ok {
-			panic("gen: no parameter " + id)
-		}
-		a.op("MOVQ %s+%d(FP), %s", id, offset, register)
+		a.op("%s %s, %s", a.move, a.argument(id), register)
 	}
 }
 
 // argument is the operand of a parameter in the frame.
 func (a *assembly) argument(id string) string {
-	return fmt.Sprintf("%s+%d(FP)", id, a.offsets[id])
+	offset, ok := a.offsets[id]
+	if !ok {
+		panic("gen: no parameter " + id)
+	}
+	return fmt.Sprintf("%s+%d(FP)", id, offset)
 }
 
 func (a *assembly) label(name string) { fmt.Fprintf(&a.text, "%s:\n", name) }

@@ -1,8 +1,9 @@
 // Command gen writes the assembly of package kernel: the matrix kernels of every tier and row
 // count, and the vector functions. Run it with `go generate` in internal/kernel.
 //
-// One skeleton serves every tier, so that a fix is made once; the instructions that the Go
-// assembler does not know are encoded here (evex.go) and tested against stored bytes.
+// One skeleton serves every tier of an architecture, so that a fix is made once; the instructions
+// that the Go assembler does not know are encoded here (evex.go for amd64, a64.go for arm64) and
+// tested against stored bytes.
 package main
 
 import (

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -13,27 +14,23 @@ import (
 // instructions only, R18 and R27 … R30 never.
 type neon struct {
 	*assembly
-	constants map[uint32]int // registers by bits
-	start     int            // where the function's instructions begin
-	working   int            // vector registers that the body has named for itself
+	constants []uint32 // their bits, from V31 down
+	start     int      // where the function's instructions begin
+	working   int      // vector registers that the body has named for itself
 }
 
-func newNeon() *neon { return &neon{assembly: newAssembly()} }
+func newNeon() *neon {
+	n := &neon{assembly: newAssembly()}
+	n.move = "MOVD"
+	return n
+}
 
 // vectorRegisters is the number of them.
 const vectorRegisters = 32
 
 func (n *neon) function(name, doc string, params ...string) {
 	n.assembly.function(name, doc, params...)
-	n.constants, n.start, n.working = map[uint32]int{}, n.text.Len(), 0
-}
-
-// load moves parameters into general registers: "name REG".
-func (n *neon) load(pairs ...string) {
-	for _, p := range pairs {
-		id, register, _ := strings.Cut(p, " ")
-		n.op("MOVD %s, %s", n.argument(id), register)
-	}
+	n.constants, n.start, n.working = nil, n.text.Len(), 0
 }
 
 // spread writes a float32 parameter into every lane of a register.
@@ -47,16 +44,12 @@ func (n *neon) end() {
 	text := n.text.String()
 	n.text.Reset()
 	n.text.WriteString(text[:n.start])
-	byRegister := map[int]uint32{}
-	for bits, register := range n.constants {
-		byRegister[register] = bits
-	}
-	for i := range len(byRegister) {
+	for i, bits := range n.constants {
 		register := vectorRegisters - 1 - i
 		if register < n.working {
 			panic(fmt.Sprintf("gen: V%d is a constant and a working register", register))
 		}
-		n.op("MOVW $0x%08x, R16\nVDUP R16, V%d.S4", byRegister[register], register)
+		n.op("MOVW $0x%08x, R16\nVDUP R16, V%d.S4", bits, register)
 	}
 	n.text.WriteString(text[n.start:])
 	n.text.WriteString("\n")
@@ -70,12 +63,12 @@ func (n *neon) float(v float64) int { return n.word(math.Float32bits(float32(v))
 
 // word is the register that holds a 32-bit constant in every lane.
 func (n *neon) word(bits uint32) int {
-	register, ok := n.constants[bits]
-	if !ok {
-		register = vectorRegisters - 1 - len(n.constants)
-		n.constants[bits] = register
+	i := slices.Index(n.constants, bits)
+	if i < 0 {
+		i = len(n.constants)
+		n.constants = append(n.constants, bits)
 	}
-	return register
+	return vectorRegisters - 1 - i
 }
 
 // put writes encoded instructions.
