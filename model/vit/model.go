@@ -1,0 +1,68 @@
+package vit
+
+import "context"
+
+// Model is a vision-language model: a tower of images, and what makes vectors of texts that compare with those
+// of images. Whatever files it was read from, this is what commands use. It is safe for concurrent use.
+type Model struct {
+	*Tower
+	Name        string   // says architecture and size, for people: "CLIP ViT-B/16"
+	Recipe      Recipe   // how a picture becomes the pixels of a vector
+	MapSize     int      // pixels a side that maps are best made with
+	MapLayers   []int    // whose LeGrad maps are added
+	Scale, Bias float32  // the logit of a text is Scale times its cosine, plus Bias
+	Prompt      string   // how a class name is asked for, "a photo of a {}"; "" for as it is
+	Classes     []string // the only texts there are, where the model is a classifier; nil where any text will do
+	Texts       TextEncoder
+}
+
+// TextEncoder makes vectors of texts.
+type TextEncoder interface {
+	EncodeTexts(ctx context.Context, texts []string) ([]Text, error)
+}
+
+// Text is an encoded text.
+type Text struct {
+	Vector    []float32 // [E] as the tower gives it
+	Embedding []float32 // [E] Vector, scaled to length 1
+	Cut       bool      // the text was longer than the model reads
+}
+
+// EncodeTexts returns a vector for each text. What the model cannot read of a long text is cut.
+func (m *Model) EncodeTexts(ctx context.Context, texts []string) ([]Text, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	return m.Texts.EncodeTexts(ctx, texts)
+}
+
+// EncodeImage returns the vector of pixels [3, height, width], normalised as the recipe says.
+func (m *Model) EncodeImage(ctx context.Context, pixels []float32, height, width int) (*Image, error) {
+	return m.Tower.Encode(ctx, pixels, height, width)
+}
+
+// Recipe says how a picture becomes pixels, as the model was trained.
+type Recipe struct {
+	Size      [2]int // height and width, in pixels
+	Mode      Mode
+	Filter    Filter
+	Mean, Std [3]float32 // pixels 0…1 are normalised as (p - Mean)/Std
+}
+
+// Mode is how a picture of another aspect ratio becomes one of the size.
+type Mode string
+
+// The modes.
+const (
+	Squash Mode = "squash" // each side is resized on its own
+	Crop   Mode = "crop"   // the shorter side is resized and the middle cut out
+)
+
+// Filter is the kernel of a resize.
+type Filter string
+
+// The filters, as Pillow has them.
+const (
+	Bicubic  Filter = "bicubic"
+	Bilinear Filter = "bilinear"
+)
