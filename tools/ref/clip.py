@@ -218,6 +218,22 @@ def open_clip_models():
 
 
 # ------------------------------------------------------------------ Hugging Face -----------------------------------
+def hf_clip_tower(model):
+    v = model.vision_model
+    side = v.embeddings.image_size // v.embeddings.patch_size
+
+    def embed(pixels):
+        x = v.embeddings.patch_embedding(pixels)
+        grid = list(x.shape[2:])
+        x = torch.cat([v.embeddings.class_embedding[None], x.flatten(2)[0].T])
+        return v.pre_layrnorm(x + resample_abs_pos_embed(v.embeddings.position_embedding.weight[None], grid, [side, side])[0])
+
+    def read(z):
+        return model.visual_projection(v.post_layernorm(z))
+
+    return Tower([hf_block(b) for b in v.encoder.layers], embed, read, lambda tokens: read(tokens[0]), v.embeddings.patch_size)
+
+
 def hf_model():
     torch.manual_seed(7)
     path, pairs = folder("clip-hf"), merges()[1:]
@@ -242,37 +258,17 @@ def hf_model():
     transformers.CLIPImageProcessor(size=dict(shortest_edge=23), crop_size=dict(height=21, width=21)).save_pretrained(path)
     fast = transformers.CLIPTokenizerFast(vocab_file=f"{path}/vocab.json", merges_file=f"{path}/merges.txt")
     batch = fast(TEXTS, padding="max_length", truncation=True, max_length=13, return_tensors="pt")
-    v = model.vision_model
-
-    def embed(pixels):
-        x = v.embeddings.patch_embedding(pixels)
-        grid = list(x.shape[2:])
-        x = torch.cat([v.embeddings.class_embedding[None], x.flatten(2)[0].T])
-        return v.pre_layrnorm(x + resample_abs_pos_embed(v.embeddings.position_embedding.weight[None], grid, [7, 7])[0])
-
-    def read(z):
-        return model.visual_projection(v.post_layernorm(z))
-
     images = {"": image(21, 21), "_wide": image(15, 33)}
     with torch.no_grad():
         texts = model.get_text_features(**batch)
         plain = model.get_image_features(pixel_values=images[""])
-    tower = Tower([hf_block(b) for b in v.encoder.layers], embed, read, lambda tokens: read(tokens[0]), 3)
-    tensors = outputs(tower, images, texts) | {"in_tokens": batch["input_ids"], "out_text_embedding": texts}
+    tensors = outputs(hf_clip_tower(model), images, texts) | {"in_tokens": batch["input_ids"], "out_text_embedding": texts}
     assert (plain - tensors["out_image_embedding"]).abs().max() < 1e-5
     write(path, tensors, texts=TEXTS, scale=model.logit_scale.exp().item(), bias=0.0)
 
 
 # ------------------------------------------------------------------ timm -------------------------------------------
-def timm_model(name, seed, classes, sizes, **kw):
-    torch.manual_seed(seed)
-    path = folder(name)
-    model = randomise(timm.create_model("vit_tiny_patch16_224", num_classes=len(classes), **kw))
-    known = {k: v for k, v in model.pretrained_cfg.items() if k not in ("url", "hf_hub_id", "tag", "custom_load")}
-    config = dict(pretrained_cfg=dict(known, input_size=[3, kw["img_size"], kw["img_size"]]), model_args=kw, label_names=classes)
-    save_for_hf(model, path, model_config=config, safe_serialization=True)
-    patch = kw["patch_size"]
-
+def timm_tower(model):
     def embed(pixels):
         x = model.patch_embed.proj(pixels)
         grid, d = list(x.shape[2:]), x.shape[1]
@@ -285,10 +281,19 @@ def timm_model(name, seed, classes, sizes, **kw):
     def pool(tokens):
         return model.forward_head(model.norm(tokens[None]), pre_logits=True)[0]
 
+    return Tower([timm_block(b) for b in model.blocks], embed, lambda z: model.fc_norm(model.norm(z)), pool, model.patch_embed.patch_size[0])
+
+
+def timm_model(name, seed, classes, sizes, **kw):
+    torch.manual_seed(seed)
+    path = folder(name)
+    model = randomise(timm.create_model("vit_tiny_patch16_224", num_classes=len(classes), **kw))
+    known = {k: v for k, v in model.pretrained_cfg.items() if k not in ("url", "hf_hub_id", "tag", "custom_load")}
+    config = dict(pretrained_cfg=dict(known, input_size=[3, kw["img_size"], kw["img_size"]]), model_args=kw, label_names=classes)
+    save_for_hf(model, path, model_config=config, safe_serialization=True)
     images = {suffix: image(*size) for suffix, size in sizes.items()}
-    tower = Tower([timm_block(b) for b in model.blocks], embed, lambda z: model.fc_norm(model.norm(z)), pool, patch)
     head = model.head.weight.detach()
-    tensors = outputs(tower, images, head) | {"out_text_embedding": head}
+    tensors = outputs(timm_tower(model), images, head) | {"out_text_embedding": head}
     with torch.no_grad():
         tensors["out_logits"] = model(images[""])
         assert (model.head(tensors["out_image_embedding"]) - tensors["out_logits"]).abs().max() < 1e-5
