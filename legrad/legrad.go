@@ -3,8 +3,10 @@
 // respect to each layer's attention map, clipped, averaged and added over layers.
 //
 // The score of layer l reads the mean of its tokens: s = t · f/|f|, f = P·LN(z̄), z̄ = the mean over all N
-// tokens of the block's output, t the text's vector of length 1. Everything is closed form: one pass of
-// the image serves any number of texts, and nothing is differentiated by tape.
+// tokens of the block's output, class token included, t the text's vector of length 1; whichever tokens the
+// model itself pools. Of a model that pools by attention the score reads what the pool makes of the block's
+// output, and the map is that of the pool's own attention. Everything is closed form: one pass of the
+// image serves any number of texts, and nothing is differentiated by tape.
 //
 // What the paper leaves open, and we chose: the layers are the model's own choice (the reference's code
 // takes the last two, the paper adds all); layers are added raw and scaled once at the end, for scaling
@@ -14,7 +16,6 @@ package legrad
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"evident/model/vit"
@@ -25,7 +26,10 @@ import (
 type Explainer struct {
 	tower  *vit.Tower
 	layers []int
-	blocks []*nn.BlockGradient // of each layer
+
+	pool   vit.AttentionPool   // whose attention is explained; nil where it is the blocks'
+	head   *head               // what the score reads, and
+	blocks []*nn.BlockGradient // the way back through each layer, where it is the blocks'
 }
 
 // Options tunes an [Explainer]. The zero value is what the authors' code does.
@@ -36,30 +40,53 @@ type Options struct {
 
 // New prepares an explainer of a tower.
 func New(tower *vit.Tower, opts Options) (*Explainer, error) {
-	count, layers := len(tower.Encoder.Layers), opts.Layers
-	if len(layers) == 0 {
-		layers = []int{max(0, count-2), count - 1}
+	layers, err := chosen(opts.Layers, len(tower.Encoder.Layers))
+	if err != nil {
+		return nil, err
+	}
+	e := &Explainer{tower: tower, layers: layers}
+	switch pool := tower.Pool.(type) {
+	case vit.AttentionPool:
+		e.pool = pool
+		return e, nil
+	case *vit.TokenPool:
+		e.head = newHead(pool)
+	default:
+		return nil, fmt.Errorf("maps of a tower that pools by %T are not known", pool)
 	}
 	precision := opts.Precision
 	if precision == nn.Auto {
 		precision = nn.BF16 // float32 where the CPU does not multiply it
 	}
-	layers = slices.Clone(layers)
-	slices.Sort(layers)
-	e := &Explainer{tower: tower, layers: slices.Compact(layers)}
 	for _, layer := range e.layers {
-		if layer < 0 || layer >= count {
-			return nil, fmt.Errorf("there is no layer %d: the model has layers 0 to %d", layer, count-1)
-		}
 		e.blocks = append(e.blocks, nn.NewBlockGradient(&tower.Encoder.Layers[layer], precision))
 	}
 	return e, nil
 }
 
+// chosen returns the layers asked for in order, each once; without any the last two.
+func chosen(layers []int, count int) ([]int, error) {
+	if len(layers) == 0 {
+		layers = []int{max(0, count-2), count - 1}
+	}
+	layers = slices.Clone(layers)
+	slices.Sort(layers)
+	for _, layer := range layers {
+		if layer < 0 || layer >= count {
+			return nil, fmt.Errorf("there is no layer %d: the model has layers 0 to %d", layer, count-1)
+		}
+	}
+	return slices.Compact(layers), nil
+}
+
+// Layers returns the layers whose maps are added, in order.
+func (e *Explainer) Layers() []int { return slices.Clone(e.layers) }
+
 // Image is an encoded image, ready to be explained for any text.
 type Image struct {
 	Height, Width int       // of the grid, in patches
-	Embedding     []float32 // [D] of length 1
+	Vector        []float32 // [E] as the tower gives it
+	Embedding     []float32 // [E] Vector, scaled to length 1
 
 	explainer *Explainer
 	layers    []layer
@@ -67,126 +94,102 @@ type Image struct {
 
 // layer is where an image stands in one layer.
 type layer struct {
-	point *nn.Point
-	score score
+	point *nn.Point // of the block, and
+	score *score    // at its output; or
+	pool  vit.AttentionPoint
 }
 
 // Encode runs the tower once on pixels [3, height, width], normalised as the model wants them.
 func (e *Explainer) Encode(ctx context.Context, pixels []float32, height, width int) (*Image, error) {
-	encoded, err := e.tower.Encode(ctx, pixels, height, width, e.layers...)
+	keep := map[int]*nn.Kept{}
+	n, d := e.tower.Tokens(height, width), e.tower.Width
+	for _, l := range e.layers {
+		keep[l] = &nn.Kept{Output: make([]float32, n*d)}
+		if e.pool == nil {
+			keep[l].QKV, keep[l].Attended = make([]float32, 3*n*d), make([]float32, n*d)
+			keep[l].Raised = make([]float32, n*e.tower.Encoder.Layers[l].Up.Out)
+		}
+	}
+	encoded, err := e.tower.EncodeKeep(ctx, pixels, height, width, keep)
 	if err != nil {
 		return nil, err
 	}
-	im := &Image{Height: encoded.Height, Width: encoded.Width, Embedding: encoded.Embedding, explainer: e}
-	n := vit.Prefix + im.Height*im.Width
+	im := &Image{
+		Height: encoded.Height, Width: encoded.Width, Vector: encoded.Vector, Embedding: encoded.Embedding, explainer: e,
+	}
 	for i, l := range e.layers {
-		kept := encoded.Kept[l]
-		point, err := e.blocks[i].At(ctx, kept, n)
+		at, err := e.at(ctx, i, keep[l])
 		if err != nil {
 			return nil, err
 		}
-		im.layers = append(im.layers, layer{point, newScore(e.tower.Norm, vit.MeanToken(kept.Output, e.tower.Width))})
+		im.layers = append(im.layers, at)
 	}
 	return im, nil
 }
 
-// Relevance returns for each text, a vector [D] of length 1, how much the attention to each patch raises its
-// score: [len(texts), Height, Width], not scaled, never negative. Values of one image compare between
-// texts.
+// at prepares the gradient of the i-th layer at what the pass kept of it.
+func (e *Explainer) at(ctx context.Context, i int, kept *nn.Kept) (at layer, err error) {
+	if e.pool != nil {
+		at.pool, err = e.pool.At(ctx, kept.Output)
+		return at, err
+	}
+	if at.point, err = e.blocks[i].At(ctx, kept, len(kept.Output)/e.tower.Width); err != nil {
+		return at, err
+	}
+	at.score = e.head.at(vit.MeanToken(kept.Output, e.tower.Width))
+	return at, nil
+}
+
+// Relevance returns for each text, a vector [E] of length 1, how much the attention to each patch raises its
+// score: [len(texts), Height, Width], not scaled, never negative, added over layers. Values of one image
+// compare between texts.
 func (im *Image) Relevance(ctx context.Context, texts [][]float32) ([][]float32, error) {
-	d, n := im.explainer.tower.Width, vit.Prefix+im.Height*im.Width
-	sum := make([]float32, len(texts)*n)
-	gradients, part := make([]float32, len(texts)*d), make([]float32, len(texts)*n)
-	for i, l := range im.layers {
-		for t, text := range texts {
-			if len(text) != d {
-				return nil, fmt.Errorf("text %d has a vector of %d values, the model's have %d", t, len(text), d)
+	layers, err := im.LayerRelevance(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	sum := layers[0]
+	for _, maps := range layers[1:] {
+		for t, m := range maps {
+			for i, v := range m {
+				sum[t][i] += v
 			}
-			l.score.gradient(gradients[t*d:][:d], text, n)
 		}
-		if err := im.explainer.blocks[i].Relevance(ctx, l.point, gradients, part); err != nil {
+	}
+	return sum, nil
+}
+
+// LayerRelevance is [Image.Relevance] before it is added: [layers, len(texts), Height, Width].
+func (im *Image) LayerRelevance(ctx context.Context, texts [][]float32) ([][][]float32, error) {
+	tower := im.explainer.tower
+	size, cells := tower.Size(), im.Height*im.Width
+	n := tower.Prefix + cells
+	joined := make([]float32, 0, len(texts)*size)
+	for t, text := range texts {
+		if len(text) != size {
+			return nil, fmt.Errorf("text %d has a vector of %d values, the model's have %d", t, len(text), size)
+		}
+		joined = append(joined, text...)
+	}
+	layers := make([][][]float32, len(im.layers))
+	for i := range im.layers {
+		all := make([]float32, len(texts)*n)
+		if err := im.relevance(ctx, i, joined, all, n); err != nil {
 			return nil, err
 		}
-		for j, v := range part {
-			sum[j] += v
+		layers[i] = make([][]float32, len(texts))
+		for t := range texts {
+			layers[i][t] = all[t*n+tower.Prefix : (t+1)*n : (t+1)*n]
 		}
 	}
-	maps := make([][]float32, len(texts))
-	for t := range texts {
-		maps[t] = sum[t*n+vit.Prefix : (t+1)*n : (t+1)*n]
-	}
-	return maps, nil
+	return layers, nil
 }
 
-// score is s(z̄) = t · f/|f| with f = LN(z̄), at one z̄.
-type score struct {
-	gain   []float32
-	normed []float64 // x̂, z̄ normalised
-	scale  float64   // r, one over the deviation
-	unit   []float64 // f/|f|
-	length float64   // |f|
-}
-
-func newScore(norm *nn.LayerNorm, mean []float32) score {
-	d := float64(len(mean))
-	s := score{gain: norm.Gain, normed: make([]float64, len(mean)), unit: make([]float64, len(mean))}
-	sum, squares := 0.0, 0.0
-	for _, v := range mean {
-		sum += float64(v)
+// relevance writes the i-th layer's relevance [T, N] for texts [T, E].
+func (im *Image) relevance(ctx context.Context, i int, texts, relevance []float32, n int) error {
+	l := &im.layers[i]
+	if l.pool != nil {
+		return l.pool.Relevance(ctx, texts, relevance)
 	}
-	for _, v := range mean {
-		squares += (float64(v) - sum/d) * (float64(v) - sum/d)
-	}
-	s.scale = 1 / math.Sqrt(squares/d+float64(norm.Epsilon))
-	squares = 0
-	for i, v := range mean {
-		s.normed[i] = (float64(v) - sum/d) * s.scale
-		s.unit[i] = float64(norm.Gain[i])*s.normed[i] + float64(norm.Bias[i])
-		squares += s.unit[i] * s.unit[i]
-	}
-	s.length = math.Sqrt(squares)
-	for i := range s.unit {
-		s.unit[i] /= s.length
-	}
-	return s
-}
-
-// gradient writes ∂s/∂z_n, the same for each of n tokens: LNᵀ(df)/n with df = (t - f̂·(f̂·t))/|f| and
-// LNᵀ(y) = r·(γy - mean(γy) - x̂·mean(γy·x̂)).
-func (s *score) gradient(dst, text []float32, n int) {
-	if s.length == 0 { // nothing to turn: every direction is as good
-		clear(dst)
-		return
-	}
-	along := 0.0
-	for i, u := range s.unit {
-		along += u * float64(text[i])
-	}
-	mean, tilt := 0.0, 0.0
-	scaled := make([]float64, len(s.unit))
-	for i, u := range s.unit {
-		scaled[i] = float64(s.gain[i]) * (float64(text[i]) - u*along) / s.length
-		mean += scaled[i]
-		tilt += scaled[i] * s.normed[i]
-	}
-	mean, tilt = mean/float64(len(scaled)), tilt/float64(len(scaled))
-	for i, y := range scaled {
-		dst[i] = float32(s.scale * (y - mean - s.normed[i]*tilt) / float64(n))
-	}
-}
-
-// MinMax scales a map to 0…1, in place, and returns it. A flat map becomes zeros.
-func MinMax(m []float32) []float32 {
-	if len(m) == 0 {
-		return m
-	}
-	low, high := slices.Min(m), slices.Max(m)
-	for i, v := range m {
-		if high > low {
-			m[i] = (v - low) / (high - low)
-		} else {
-			m[i] = 0
-		}
-	}
-	return m
+	return im.explainer.blocks[i].Relevance(ctx, l.point, l.score.gradients(texts, n), relevance)
 }

@@ -14,7 +14,7 @@ import (
 	"evident/nn"
 )
 
-const testdata = "../model/vit/testdata"
+const testdata = "../model/vision/testdata"
 
 // TestGolden compares maps with torch's (tools/ref/vision.py), layer by layer and added, on a square image
 // and on one that is not, in every tier.

@@ -10,13 +10,13 @@ import (
 	"testing"
 
 	"evident/internal/weights"
-	"evident/model/vit"
+	"evident/model/vision"
 	"evident/models"
 	"evident/nn"
 )
 
 // Load returns the embedded model; a build without models skips the test.
-func Load(t testing.TB, precision nn.Precision) *vit.Model {
+func Load(t testing.TB, precision nn.Precision) *vision.Model {
 	t.Helper()
 	folder, err := models.Open(models.Vision)
 	if errors.Is(err, models.ErrMissing) {
@@ -25,7 +25,7 @@ func Load(t testing.TB, precision nn.Precision) *vit.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := vit.Load(folder, precision)
+	m, err := vision.LoadWith(folder, vision.Options{Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}

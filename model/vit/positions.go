@@ -2,14 +2,16 @@ package vit
 
 import "math"
 
-// resizePositions returns the position table [1+grid², d] for another grid, [1+gh·gw, d]: bicubic with
-// antialiasing, as timm and LeGrad's reference resize it. The class token's row stays.
-func resizePositions(table []float32, grid, gh, gw, d int) []float32 {
-	out := make([]float32, (Prefix+gh*gw)*d)
-	copy(out, table[:Prefix*d])
-	rows := resizeRows(table[Prefix*d:], grid, gw, grid, d)
-	copy(out[Prefix*d:], resizeColumns(rows, grid, gh, gw*d))
-	return out
+// resizePositions returns the position table [from, d] of a grid for another grid, [to, d]: bicubic with
+// antialiasing, as timm and LeGrad's reference resize it. The same grid returns the same table.
+func resizePositions(table []float32, from, to [2]int, d int) []float32 {
+	if from[1] != to[1] {
+		table = resizeRows(table, from[1], to[1], from[0], d)
+	}
+	if from[0] != to[0] {
+		table = resizeColumns(table, from[0], to[0], to[1]*d)
+	}
+	return table
 }
 
 // resizeRows resizes x [rows, from, d] to [rows, to, d].

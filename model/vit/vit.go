@@ -1,8 +1,10 @@
 // Package vit runs vision transformers (Dosovitskiy et al., arXiv:2010.11929): images of any size and aspect
-// ratio become one token a patch, and one vector. It reads evident's own vision-language model, whose texts
-// live where the vectors of images live and whose image tower has timm's names.
+// ratio become one token a patch, and one vector. A [Tower] is put together from [Parts], which the packages
+// beside this one read from the files people have; the blocks, which towers of texts share, are read here by
+// one [Layout] a family of files.
 //
-// Shapes: N is the number of tokens, one class token and gh·gw patches; D the width.
+// Shapes: N is the number of tokens, the tower's prefix and gh·gw patches; D the width of a token, E that of
+// an image's vector.
 package vit
 
 import (
@@ -16,36 +18,53 @@ import (
 // Tower is a vision transformer with pre-norm blocks. It is safe for concurrent use.
 type Tower struct {
 	Width, Patch int // D; pixels a side of a patch
+	Prefix       int // tokens before those of the patches: class token and registers
 
 	Encoder nn.Encoder
-	Norm    *nn.LayerNorm // after the last block
-	Pooling Pooling
+	Pool    Pool
 
 	patches   *nn.Linear // [D, 3·Patch²]
-	class     []float32  // [D]
-	grid      int        // the position table is for grid·grid patches
-	positions []float32  // [1+grid², D]
+	first     []float32  // [Prefix, D]
+	grid      [2]int     // rows and columns of patches that the position table is for
+	positions []float32  // [grid, D]
+	preNorm   *nn.LayerNorm
 }
 
-// Pooling is how tokens become an image's vector.
-type Pooling string
+// Parts is what a checkpoint has of a tower.
+type Parts struct {
+	Width, Patch int
+	Patches      []float32     // [D, 3, Patch, Patch]
+	PatchBias    []float32     // [D]; nil for none
+	First        []float32     // [Prefix, D] the tokens before those of the patches, their positions added; nil for none
+	Grid         [2]int        // rows and columns of patches that Positions are for
+	Positions    []float32     // [Grid, D]
+	PreNorm      *nn.LayerNorm // before the first block; nil for none
+	Blocks       []nn.EncoderLayer
+	Pool         Pool
+}
 
-// The poolings. Each normalises what it pools and gives a vector of length 1.
-const (
-	Class        Pooling = "cls"      // the class token
-	Mean         Pooling = "mean"     // the mean of all tokens, normalised after the mean
-	ClassAndMean Pooling = "cls+mean" // both, added
-)
-
-// Prefix is the number of tokens before those of the patches.
-const Prefix = 1
+// New puts a tower together. Sizes that do not fit are a mistake of the caller and panic.
+func New(p Parts) *Tower {
+	d := p.Width
+	if d <= 0 || len(p.First)%d != 0 || len(p.Positions) != p.Grid[0]*p.Grid[1]*d {
+		panic(fmt.Sprintf("vit: %d values of first tokens and %d of positions do not fit width %d and grid %v",
+			len(p.First), len(p.Positions), d, p.Grid))
+	}
+	return &Tower{
+		Width: d, Patch: p.Patch, Prefix: len(p.First) / d, Pool: p.Pool,
+		Encoder: nn.Encoder{Width: d, Layers: p.Blocks},
+		// Pixels keep float32: the first product decides what all others see, and is small.
+		patches: nn.NewLinear(p.Patches, p.PatchBias, 3*p.Patch*p.Patch, d, nn.FP32),
+		first:   p.First, grid: p.Grid, positions: p.Positions, preNorm: p.PreNorm,
+	}
+}
 
 // Image is an encoded image.
 type Image struct {
-	Height, Width int              // of the grid, in patches
-	Tokens        []float32        // [N, D] the last block's output
-	Kept          map[int]*nn.Kept // of the blocks asked for
-	Embedding     []float32        // [D] of length 1
+	Height, Width int       // of the grid, in patches
+	Tokens        []float32 // [N, D] the last block's output
+	Vector        []float32 // [E] as the tower gives it
+	Embedding     []float32 // [E] Vector, scaled to length 1
 }
 
 // SizeError says that an image of this size cannot be cut into patches.
@@ -55,32 +74,42 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("an image of %d x %d pixels cannot be cut into patches of %d", e.Width, e.Height, e.Patch)
 }
 
+// Size returns E, the length of an image's vector.
+func (t *Tower) Size() int { return t.Pool.Size() }
+
 // Encode runs the tower on pixels [3, height, width], normalised as the model wants them; both sides are
-// multiples of Patch. For the blocks named in keep it leaves behind what [nn.BlockGradient.At] reads.
-func (t *Tower) Encode(ctx context.Context, pixels []float32, height, width int, keep ...int) (*Image, error) {
+// multiples of Patch.
+func (t *Tower) Encode(ctx context.Context, pixels []float32, height, width int) (*Image, error) {
+	return t.EncodeKeep(ctx, pixels, height, width, nil)
+}
+
+// Tokens returns N for an image of so many pixels.
+func (t *Tower) Tokens(height, width int) int {
+	return t.Prefix + (height/t.Patch)*(width/t.Patch)
+}
+
+// EncodeKeep is Encode that leaves behind what the blocks named in keep computed of the image's N tokens.
+func (t *Tower) EncodeKeep(
+	ctx context.Context, pixels []float32, height, width int, keep map[int]*nn.Kept,
+) (*Image, error) {
 	if height < t.Patch || width < t.Patch || height%t.Patch != 0 || width%t.Patch != 0 {
 		return nil, &SizeError{height, width, t.Patch}
 	}
 	if len(pixels) != 3*height*width {
 		panic(fmt.Sprintf("vit: %d values are not 3 x %d x %d pixels", len(pixels), height, width))
 	}
-	im := &Image{Height: height / t.Patch, Width: width / t.Patch, Kept: map[int]*nn.Kept{}}
+	im := &Image{Height: height / t.Patch, Width: width / t.Patch}
 	im.Tokens = t.embed(pixels, im.Height, im.Width)
 	n := len(im.Tokens) / t.Width
-	for _, layer := range keep {
-		im.Kept[layer] = &nn.Kept{
-			QKV: make([]float32, 3*n*t.Width), Attended: make([]float32, n*t.Width),
-			Raised: make([]float32, n*t.Encoder.Layers[layer].Up.Out), Output: make([]float32, n*t.Width),
-		}
-	}
-	if err := t.Encoder.ForwardKeep(ctx, im.Tokens, nn.Sequences{0, n}, im.Kept); err != nil {
+	if err := t.Encoder.ForwardKeep(ctx, im.Tokens, nn.Sequences{0, n}, keep); err != nil {
 		return nil, fmt.Errorf("encode image: %w", err)
 	}
-	im.Embedding = t.pool(im.Tokens)
+	im.Vector = t.Pool.Vector(im.Tokens)
+	im.Embedding = Normalise(append([]float32(nil), im.Vector...))
 	return im, nil
 }
 
-// embed returns the tokens [N, D] that enter the first block: patches by one product, the class token, and
+// embed returns the tokens [N, D] that enter the first block: patches by one product, the first tokens, and
 // to each its position.
 func (t *Tower) embed(pixels []float32, gh, gw int) []float32 {
 	p, width := t.Patch, gw*t.Patch
@@ -95,39 +124,18 @@ func (t *Tower) embed(pixels []float32, gh, gw int) []float32 {
 			}
 		}
 	}
-	tokens := make([]float32, (Prefix+gh*gw)*t.Width)
-	t.patches.Forward(tokens[Prefix*t.Width:], cut, gh*gw)
-	copy(tokens, t.class)
-	positions := t.positions
-	if gh != t.grid || gw != t.grid {
-		positions = resizePositions(positions, t.grid, gh, gw, t.Width)
+	n := t.Prefix + gh*gw
+	tokens := make([]float32, n*t.Width)
+	copy(tokens, t.first)
+	patches := tokens[t.Prefix*t.Width:]
+	t.patches.Forward(patches, cut, gh*gw)
+	for i, v := range resizePositions(t.positions, t.grid, [2]int{gh, gw}, t.Width) {
+		patches[i] += v
 	}
-	for i, v := range positions {
-		tokens[i] += v
+	if t.preNorm != nil {
+		t.preNorm.Forward(tokens, n)
 	}
 	return tokens
-}
-
-// pool returns the image's vector.
-func (t *Tower) pool(tokens []float32) []float32 {
-	d := t.Width
-	read := func(token []float32) []float32 {
-		t.Norm.Forward(token, 1)
-		return Normalise(token)
-	}
-	class := func() []float32 { return read(append([]float32(nil), tokens[:d]...)) }
-	mean := func() []float32 { return read(MeanToken(tokens, d)) }
-	switch t.Pooling {
-	case Class:
-		return class()
-	case Mean:
-		return mean()
-	}
-	both := class()
-	for i, v := range mean() {
-		both[i] += v
-	}
-	return Normalise(both)
 }
 
 // MeanToken returns the mean of tokens [N, d].

@@ -1,4 +1,4 @@
-"""Writes model/vit/testdata/vision-192.*: what torch computes, in float32, from the exported vision-language model.
+"""Writes model/vision/testdata/vision-192.*: what torch computes, in float32, from the exported vision-language model.
 
     python tools/ref/vision.py
 
@@ -52,7 +52,7 @@ def outputs(model, config, pixels, texts):
 
 def main():
     torch.set_num_threads(1)
-    folder, out = os.path.join(ROOT, "models", "vision-192"), os.path.join(ROOT, "model", "vit", "testdata")
+    folder, out = os.path.join(ROOT, "models", "vision-192"), os.path.join(ROOT, "model", "vision", "testdata")
     with open(f"{folder}/config.json", encoding="utf8") as f:
         config = json.load(f)
     model, tokenizer, pixels = load(folder), BertTokenizerFast(f"{folder}/vocab.txt", do_lower_case=True), picture()

@@ -1,4 +1,4 @@
-package vit_test
+package vision_test
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func TestGolden(t *testing.T) {
 				for pooling, name := range map[vit.Pooling]string{
 					vit.Class: "cls", vit.Mean: "mean", vit.ClassAndMean: "embedding",
 				} {
-					m.Pooling = pooling
+					m.Pool.(*vit.TokenPool).Of = pooling
 					im, err := m.Encode(context.Background(), pixels, size[0], size[1])
 					if err != nil {
 						t.Fatal(err)
