@@ -50,6 +50,8 @@ func TestCLIPEqualsReference(t *testing.T) {
 			OpenCLIP []int32 `json:"open_clip"`
 			Fast     []int32 `json:"hf_fast"`
 			Lower    string  `json:"clean_lower"`
+
+			Canonical string `json:"canonicalize"`
 		}
 	}
 	if err := json.Unmarshal(data, &golden); err != nil {
@@ -61,6 +63,9 @@ func TestCLIPEqualsReference(t *testing.T) {
 	for _, row := range golden.Rows {
 		if got := cleanOpenCLIP(row.Text); got != row.Lower {
 			t.Errorf("clean %q: %q, want %q", row.Text, got, row.Lower)
+		}
+		if got := canonicalOpenCLIP(row.Text); got != row.Canonical {
+			t.Errorf("canonicalize %q: %q, want %q", row.Text, got, row.Canonical)
 		}
 		if got, _ := openCLIP.Encode(row.Text); !slices.Equal(got, row.OpenCLIP) {
 			t.Errorf("open_clip %q: %v, want %v", row.Text, got, row.OpenCLIP)
