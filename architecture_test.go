@@ -37,6 +37,7 @@ var floors = map[string]float64{
 	"internal/tokenize":    3,
 	"internal/weights":     3,
 	"internal/readertest":  4, // tests only: a small model
+	"internal/goldentest":  4, // tests only: what references computed
 	"internal/visiontest":  6, // tests only: the vision-language model and its golden values
 	"internal/kernel":      2,
 	"internal/mapped":      1,

@@ -5,10 +5,13 @@ package vision
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
+	"evident/model/clip"
 	"evident/model/vit"
 	"evident/nn"
 )
@@ -21,7 +24,8 @@ type Text = vit.Text
 
 // Options tunes [LoadWith]. The zero value takes everything from the folder.
 type Options struct {
-	Precision nn.Precision
+	Precision  nn.Precision
+	Activation *nn.Activation // of CLIP's feed-forward blocks, where the folder's config is known to be wrong
 }
 
 // Load reads a model from its folder, in the best precision of the CPU. Which loader reads it follows from
@@ -31,18 +35,43 @@ func Load(folder fs.FS) (*Model, error) { return LoadWith(folder, Options{}) }
 
 // LoadWith is Load with options.
 func LoadWith(folder fs.FS, opts Options) (*Model, error) {
-	data, err := fs.ReadFile(folder, "config.json")
-	if err != nil {
+	_, err := fs.Stat(folder, "open_clip_config.json")
+	if err == nil {
+		return clip.LoadOpen(folder, clip.Options{Precision: opts.Precision, Activation: opts.Activation})
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read model: %w", err)
 	}
+	data, err := fs.ReadFile(folder, "config.json")
+	if err != nil {
+		return nil, fmt.Errorf("read model: the folder has neither open_clip_config.json nor config.json: %w", err)
+	}
 	var c struct {
+		Type          string   `json:"model_type"`
+		Architecture  string   `json:"architecture"` // of timm
 		Architectures []string `json:"architectures"`
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
 	}
-	if slices.Contains(c.Architectures, ownArchitecture) {
+	switch {
+	case slices.Contains(c.Architectures, ownArchitecture):
 		return loadOwn(folder, opts)
+	case c.Type == "clip":
+		return clip.LoadHF(folder, clip.Options{Precision: opts.Precision, Activation: opts.Activation})
+	case c.Architecture != "" && c.Type == "":
+		return loadTimm(folder, opts)
 	}
-	return nil, fmt.Errorf("read config.json: the architecture is %q, want %q", c.Architectures, ownArchitecture)
+	return nil, &UnknownError{Type: c.Type, Architectures: append(c.Architectures, c.Architecture)}
+}
+
+// UnknownError says that a folder holds a model of a kind that is not read here.
+type UnknownError struct {
+	Type          string   // model_type of config.json
+	Architectures []string // what it says of the architecture
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("config.json is of model type %q and architecture %q: known are OpenCLIP, CLIP, SigLIP, "+
+		"vision transformers of timm, and evident's own", e.Type, strings.Join(e.Architectures, " "))
 }

@@ -43,6 +43,7 @@ type Stack struct {
 	Epsilon                    float32
 	Activation                 nn.Activation
 	LayerScale                 bool // what attention and feed-forward add is multiplied, a factor a column
+	BareQKV                    bool // queries, keys and values have no bias
 	Precision                  nn.Precision
 }
 
@@ -73,11 +74,16 @@ func (l *Layout) attention(r *weights.Reader, at string, s Stack) *nn.Linear {
 	d := s.Width
 	var weight, bias []float32
 	if l.stacked[0] != "" {
-		weight, bias = r.Tensor(at+l.stacked[0], 3*d, d), r.Tensor(at+l.stacked[1], 3*d)
+		weight = r.Tensor(at+l.stacked[0], 3*d, d)
+		if !s.BareQKV {
+			bias = r.Tensor(at+l.stacked[1], 3*d)
+		}
 	} else {
 		for _, name := range []string{l.queries, l.keys, l.values} {
 			weight = append(weight, r.Tensor(at+name+".weight", d, d)...)
-			bias = append(bias, r.Tensor(at+name+".bias", d)...)
+			if !s.BareQKV {
+				bias = append(bias, r.Tensor(at+name+".bias", d)...)
+			}
 		}
 	}
 	if r.Err() != nil {

@@ -25,7 +25,25 @@ type TextEncoder interface {
 type Text struct {
 	Vector    []float32 // [E] as the tower gives it
 	Embedding []float32 // [E] Vector, scaled to length 1
+	Bias      float32   // of a class, where the model is a classifier
 	Cut       bool      // the text was longer than the model reads
+}
+
+// Logit returns how well a text fits an image: of a classifier what its head says of the class, of other
+// models Scale times the cosine, plus Bias. Softmax or, where the model has a Bias, the logistic function makes
+// probabilities of logits.
+func (m *Model) Logit(im *Image, text *Text) float32 {
+	dot := func(a, b []float32) float64 {
+		sum := 0.0
+		for i, v := range a {
+			sum += float64(v) * float64(b[i])
+		}
+		return sum
+	}
+	if m.Classes != nil {
+		return float32(dot(im.Vector, text.Vector)) + text.Bias
+	}
+	return m.Scale*float32(dot(im.Embedding, text.Embedding)) + m.Bias
 }
 
 // EncodeTexts returns a vector for each text. What the model cannot read of a long text is cut.
@@ -43,26 +61,28 @@ func (m *Model) EncodeImage(ctx context.Context, pixels []float32, height, width
 
 // Recipe says how a picture becomes pixels, as the model was trained.
 type Recipe struct {
-	Size      [2]int // height and width, in pixels
+	Size      [2]int // width and height, in pixels
 	Mode      Mode
 	Filter    Filter
 	Mean, Std [3]float32 // pixels 0…1 are normalised as (p - Mean)/Std
+	Shortest  int        // what the shorter side is resized to before a crop; 0 means as little as the crop needs
 }
 
 // Mode is how a picture of another aspect ratio becomes one of the size.
-type Mode string
+type Mode int
 
 // The modes.
 const (
-	Squash Mode = "squash" // each side is resized on its own
-	Crop   Mode = "crop"   // the shorter side is resized and the middle cut out
+	Squash            Mode = iota // each side is resized on its own
+	ShortestCrop                  // the shorter side is resized and the middle cut out, offsets rounded to even
+	ShortestCropFloor             // the same, offsets rounded down, as Hugging Face does
 )
 
 // Filter is the kernel of a resize.
-type Filter string
+type Filter int
 
 // The filters, as Pillow has them.
 const (
-	Bicubic  Filter = "bicubic"
-	Bilinear Filter = "bilinear"
+	Bicubic Filter = iota
+	Bilinear
 )
