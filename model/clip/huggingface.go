@@ -110,7 +110,10 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := readHFRecipe(folder, c.Vision.ImageSize)
+	side := c.Vision.ImageSize
+	recipe, err := ReadHFRecipe(folder, vit.Recipe{
+		Size: [2]int{side, side}, Mode: vit.ShortestCropFloor, Filter: vit.Bicubic, Mean: openAIMean, Std: openAIStd,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -212,12 +215,9 @@ func (s *hfSize) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(s))
 }
 
-// readHFRecipe reads preprocessor_config.json; without one pictures are prepared as for OpenAI's CLIP.
-func readHFRecipe(folder fs.FS, side int) (vit.Recipe, error) {
+// ReadHFRecipe reads preprocessor_config.json. What it leaves open stays as in r, and without one all of r does.
+func ReadHFRecipe(folder fs.FS, r vit.Recipe) (vit.Recipe, error) {
 	const name = "preprocessor_config.json"
-	r := vit.Recipe{
-		Size: [2]int{side, side}, Mode: vit.ShortestCropFloor, Filter: vit.Bicubic, Mean: openAIMean, Std: openAIStd,
-	}
 	data, err := fs.ReadFile(folder, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil

@@ -45,7 +45,16 @@ type OpenVision struct {
 	AttentionPool json.RawMessage `json:"attentional_pool"` // true, or the name of a kind
 	PoolQueries   int             `json:"attn_pooler_queries"`
 	PoolHeads     int             `json:"attn_pooler_heads"`
+	TimmSizes     *TimmSizes      `json:"timm_model_kwargs_for_tiny"`
 	OpenNorms
+}
+
+// TimmSizes are sizes that no model of timm has, as small models have them which tests use.
+type TimmSizes struct {
+	Width  int `json:"embed_dim"`
+	Layers int `json:"depth"`
+	Heads  int `json:"num_heads"`
+	Patch  int `json:"patch_size"`
 }
 
 // OpenText is text_cfg.
@@ -61,6 +70,7 @@ type OpenText struct {
 	NotCausal      bool     `json:"no_causal_mask"`
 	Pool           string   `json:"pool_type"`
 	ProjectionBias bool     `json:"proj_bias"`
+	Projection     string   `json:"proj_type"` // "none", or a matrix
 	HFModel        string   `json:"hf_model_name"`
 	HFTokenizer    string   `json:"hf_tokenizer_name"`
 	OpenNorms
@@ -137,6 +147,9 @@ func (c *OpenText) check(size int) error {
 	case "argmax", "last", "first":
 	default:
 		return fmt.Errorf("text_cfg.pool_type is %q, want argmax, last or first", c.Pool)
+	}
+	if c.Projection == "none" && c.Width != size {
+		return fmt.Errorf("texts of width %d are not projected to vectors of %d (proj_type none)", c.Width, size)
 	}
 	return checkSizes(map[string]int{
 		"embed_dim": size, "text_cfg.width": c.Width, "text_cfg.layers": c.Layers, "text_cfg.heads": c.Heads,
@@ -326,9 +339,11 @@ func ReadOpenText(r *weights.Reader, c *OpenConfig, opts Options) *TextTower {
 		Blocks:    vit.OpenCLIP.Blocks(r, prefix+"transformer.", s),
 		Norm:      vit.ReadNorm(r, prefix+"ln_final", t.Width, s.Epsilon),
 	}
-	if t.ProjectionBias {
+	switch {
+	case t.Projection == "none":
+	case t.ProjectionBias:
 		p.Projection = vit.ReadLinear(r, prefix+"text_projection", t.Width, c.Model.Size, nn.FP32)
-	} else {
+	default:
 		p.Projection = vit.ReadTransposed(r, prefix+"text_projection", t.Width, c.Model.Size, nn.FP32)
 	}
 	if r.Err() != nil {

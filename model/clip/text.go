@@ -22,7 +22,7 @@ type TextTower struct {
 	positions  []float32      // [Context, D]
 	encoder    nn.Encoder
 	norm       *nn.LayerNorm
-	projection *nn.Linear // [E, D]
+	projection *nn.Linear // [E, D]; nil for none, and then E is D
 }
 
 // TextOptions says how a text tower reads tokens.
@@ -53,18 +53,22 @@ type TextParts struct {
 	Positions  []float32      // [Context, D]
 	Blocks     []nn.EncoderLayer
 	Norm       *nn.LayerNorm
-	Projection *nn.Linear // [E, D]
+	Projection *nn.Linear // [E, D]; nil for none
 }
 
 // NewText puts a text tower together.
 func NewText(p TextParts) *TextTower {
 	d := p.Tokens.Columns
-	if p.Tokens.Rows != p.Vocabulary || len(p.Positions) != p.Context*d || p.Projection.In != d {
+	from, size := d, d
+	if p.Projection != nil {
+		from, size = p.Projection.In, p.Projection.Out
+	}
+	if p.Tokens.Rows != p.Vocabulary || len(p.Positions) != p.Context*d || from != d {
 		panic(fmt.Sprintf("clip: %d tokens, %d values of positions and a projection of %d do not fit width %d",
-			p.Tokens.Rows, len(p.Positions), p.Projection.In, d))
+			p.Tokens.Rows, len(p.Positions), from, d))
 	}
 	return &TextTower{
-		TextOptions: p.TextOptions, Width: d, Size: p.Projection.Out,
+		TextOptions: p.TextOptions, Width: d, Size: size,
 		tokens: p.Tokens, positions: p.Positions, norm: p.Norm, projection: p.Projection,
 		encoder: nn.Encoder{Width: d, Layers: p.Blocks, Causal: p.Causal},
 	}
@@ -109,8 +113,11 @@ func (t *TextTower) Encode(ctx context.Context, inputs [][]int32) ([]vit.Text, e
 		chosen = append(chosen, rows[row*t.Width:][:t.Width]...)
 	}
 	t.norm.Forward(chosen, len(inputs))
-	vectors := make([]float32, len(inputs)*t.Size)
-	t.projection.Forward(vectors, chosen, len(inputs))
+	vectors := chosen
+	if t.projection != nil {
+		vectors = make([]float32, len(inputs)*t.Size)
+		t.projection.Forward(vectors, chosen, len(inputs))
+	}
 	out := make([]vit.Text, len(inputs))
 	for i := range out {
 		out[i].Vector = vectors[i*t.Size:][:t.Size:t.Size]

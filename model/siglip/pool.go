@@ -39,6 +39,9 @@ func (p *Pool) Vector(tokens []float32) []float32 {
 	return p.at(normed).vector
 }
 
+// AnswersAll implements [vit.AttentionPool]: SigLIP's pool puts much of its attention on a few patches.
+func (p *Pool) AnswersAll() bool { return true }
+
 // Point is where an image stands in the pool when it reads one layer.
 type Point struct {
 	pool   *Pool

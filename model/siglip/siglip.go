@@ -2,90 +2,128 @@
 // SigLIP 2 of a fixed resolution (Tschannen et al., arXiv:2502.14786), from folders of OpenCLIP, whose image
 // tower has timm's names, and of Hugging Face.
 //
-// Shapes: N is the number of patches, SigLIP having no class token; D the width of the image tower, Dt that of
-// the texts'; E the length of a vector, which is D.
+// Shapes: N is the number of patches, SigLIP having no class token; D the width of the image tower and the length
+// of a vector.
 package siglip
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
+	"slices"
 
 	"evident/internal/tokenize"
 	"evident/internal/weights"
+	"evident/model/clip"
 	"evident/model/vit"
 	"evident/nn"
 )
 
-// Options tunes [Load]. The zero value takes everything from the folder.
+// Options tunes loading. The zero value takes everything from the folder.
 type Options struct {
 	Precision nn.Precision
 }
 
-// Load reads a SigLIP model from its folder: open_clip_config.json with open_clip_model.safetensors, or
-// config.json with model.safetensors, and tokenizer.json. A tensor that is missing, left over or of another
-// shape than the config promises is an error that names it. A folder without tokenizer.json makes vectors of
-// images, and an error of texts.
-func Load(folder fs.FS, opts Options) (*vit.Model, error) {
-	c, err := readConfig(folder)
-	if err != nil {
-		return nil, err
+// Texts makes vectors of texts: a tokenizer before a tower in which every token sees every other, padding
+// included, and the last place, mostly padding, becomes the vector.
+type Texts struct {
+	Tower     *clip.TextTower
+	tokenizer *tokenize.SigLIP
+	missing   error // why there is no tokenizer
+}
+
+// together bounds the texts that are encoded at once, and with them the memory that many take.
+const together = 32
+
+// EncodeTexts implements [vit.TextEncoder].
+func (t *Texts) EncodeTexts(ctx context.Context, texts []string) ([]vit.Text, error) {
+	if t.tokenizer == nil {
+		return nil, fmt.Errorf("encode texts: %w", t.missing)
 	}
-	texts := &Texts{Context: c.context}
-	texts.tokenizer, err = tokenize.LoadSigLIP(folder, tokenize.SigLIPOptions{
-		Context: c.context, HuggingFace: c.huggingFaceLayout,
-	})
+	out := make([]vit.Text, 0, len(texts))
+	for part := range slices.Chunk(texts, together) {
+		inputs, cut := make([][]int32, len(part)), make([]int, len(part))
+		for i, text := range part {
+			inputs[i], cut[i] = t.tokenizer.Encode(text)
+		}
+		encoded, err := t.Tower.Encode(ctx, inputs)
+		if err != nil {
+			return nil, err
+		}
+		for i := range encoded {
+			encoded[i].Cut = cut[i] > 0
+		}
+		out = append(out, encoded...)
+	}
+	return out, nil
+}
+
+// newTexts finds the tokenizer of a text tower. A folder without one still makes vectors of images.
+func newTexts(folder fs.FS, tower *clip.TextTower, opts tokenize.SigLIPOptions) (*Texts, error) {
+	t := &Texts{Tower: tower}
+	opts.Context = tower.Context
+	tokenizer, err := tokenize.LoadSigLIP(folder, opts)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		texts.missing = err
+		t.missing = err
+		return t, nil
 	case err != nil:
 		return nil, err
-	case texts.tokenizer.Size() > c.vocabulary:
-		return nil, fmt.Errorf("tokenizer.json has %d tokens, the config %d", texts.tokenizer.Size(), c.vocabulary)
+	case tokenizer.Size() > tower.Vocabulary:
+		return nil, fmt.Errorf("tokenizer.json has %d tokens, the config promises %d", tokenizer.Size(), tower.Vocabulary)
 	}
-	c.vision.Precision, c.text.Precision = opts.Precision, opts.Precision
+	t.tokenizer = tokenizer
+	return t, nil
+}
+
+// newModel puts a model together from what was read with r.
+func newModel(r *weights.Reader, s vit.Stack, patch int, tower *vit.Tower, recipe vit.Recipe) (*vit.Model, error) {
 	m := &vit.Model{
-		Name: c.name, Recipe: c.recipe, MapSize: c.grid() * c.patch, Prompt: "a photo of a {}", Texts: texts,
-		MapLayers: []int{max(0, c.vision.Layers-2), c.vision.Layers - 1}, // as the authors' code of LeGrad
+		Name: fmt.Sprintf("SigLIP %s/%d", nameOf(s), patch), Tower: tower, Recipe: recipe,
+		MapSize: clip.MapSide(patch), MapLayers: clip.LastLayers(s.Layers), Prompt: "a photo of a {}",
 	}
-	return m, c.read(folder, m, texts)
+	m.Scale, m.Bias = clip.ReadScale(r)
+	return m, r.Done()
 }
 
-// read fills in what the weights file holds.
-func (c *config) read(folder fs.FS, m *vit.Model, texts *Texts) (err error) {
-	var file *weights.File
-	if c.huggingFaceLayout {
-		file, err = weights.OpenFolder(folder)
-	} else {
-		file, err = weights.OpenFS(folder, "open_clip_model.safetensors")
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	r := weights.NewReader(file)
-	if c.huggingFaceLayout {
-		r.Skip("vision_model.embeddings.position_ids", "text_model.embeddings.position_ids") // 0, 1, 2, …
-		m.Tower = c.huggingFaceVision(r)
-		c.huggingFaceTexts(r, texts)
-	} else {
-		m.Tower = c.timmVision(r)
-		c.openCLIPTexts(r, texts)
-	}
-	m.Scale, m.Bias = readLogits(r)
-	return r.Done()
-}
-
-// readLogits returns what multiplies a cosine and what is added. Files have them as numbers or as lists of one.
-func readLogits(r *weights.Reader) (scale, bias float32) {
-	number := func(name string) float32 {
-		if values := r.Tensor(name, r.Shape(name)...); len(values) == 1 {
-			return values[0]
+// nameOf is what the authors call an image tower of this size.
+func nameOf(s vit.Stack) string {
+	for _, known := range timmSizes {
+		if known.Width == s.Width && known.Layers == s.Layers {
+			return known.name
 		}
-		r.Fail(fmt.Errorf("tensor %q has the shape %v, want one number", name, r.Shape(name)))
-		return 0
 	}
-	scale = float32(math.Exp(float64(number("logit_scale"))))
-	return scale, number("logit_bias")
+	return fmt.Sprintf("ViT-%d×%d", s.Layers, s.Width)
+}
+
+// poolWeights is a checkpoint's pool up to its feed-forward block, whatever it is called there.
+type poolWeights struct {
+	latent                     []float32 // [D]
+	query, queryBias           []float32 // [D, D], [D]
+	keysValues, keysValuesBias []float32 // [2D, D], [2D]
+	out, outBias               []float32 // [D, D], [D]
+}
+
+// readPool reads the feed-forward block of the pool at a prefix and puts the pool together; tokenNorm is the
+// tower's last.
+func readPool(
+	r *weights.Reader, at, norm string, s vit.Stack, tokenNorm *nn.LayerNorm, w poolWeights,
+) vit.Pool {
+	d := s.Width
+	p := &Pool{
+		tokenNorm: tokenNorm, activation: s.Activation, norm: vit.ReadNorm(r, at+norm, d, s.Epsilon),
+		up:   vit.ReadLinear(r, at+"mlp.fc1", d, s.Wide, nn.FP32),
+		down: vit.ReadLinear(r, at+"mlp.fc2", s.Wide, d, nn.FP32),
+	}
+	if r.Err() != nil {
+		return nil
+	}
+	query := make([]float32, d)
+	nn.NewLinear(w.query, w.queryBias, d, d, nn.FP32).Forward(query, w.latent, 1)
+	p.attention = nn.NewQueryAttention(nn.QueryParts{
+		In: d, Size: d, Heads: s.Heads, Query: query, Keys: w.keysValues[:d*d],
+		Values: w.keysValues[d*d:], ValuesBias: w.keysValuesBias[d:], Out: w.out, OutBias: w.outBias,
+	})
+	return p
 }

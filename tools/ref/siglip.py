@@ -12,7 +12,6 @@ import contextlib
 import io
 import json
 import os
-import random
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 import open_clip.timm_model as otm
@@ -22,13 +21,13 @@ from legrad import LeWrapper
 from open_clip.model import CustomTextCLIP
 from open_clip.tokenizer import canonicalize_text
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch.nn import functional as F
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 WIDTH, DEPTH, HEADS, PATCH, SIDE = 24, 3, 3, 8, 32
-TEXT_WIDTH, TEXT_HEADS, CONTEXT = 20, 2, 11
-TEXTS = ["A photo of a dog.", "two red bridges over the river, at night", "Élan_vital: naïve café!", "a much longer text than the model reads, word after word"]
+TEXT_WIDTH, TEXT_HEADS, CONTEXT = 20, 2, 13
+TEXTS = ["A photo of a dog.", "two red bridges over the river, at night", "Élan_vital: naïve café!", "a much longer text than the model reads, word after word after word"]
 EMPTY = "a photo of a"
 SQUARE, WIDE = (32, 32), (24, 56)
 quiet = lambda: contextlib.redirect_stdout(io.StringIO())  # noqa: E731
@@ -70,12 +69,11 @@ def randomise(model):
 def tokenizer(path):
     """A unigram model of a few pieces, in the form of SigLIP's file without the table of normalisation."""
     words = "a photo of the dog cat two red bridges over river at night elan vital naive cafe longer text than model reads word after much".split()
-    rng = random.Random(3)
-    corpus = [" ".join(rng.choice(words) for _ in range(8)) for _ in range(300)]
-    t = Tokenizer(models.Unigram())
+    letters = sorted(set("".join(words)) | set("▁ébcjqz"))
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)] + [("▁" + w, -3 - i / 32) for i, w in enumerate(words)]
+    t = Tokenizer(models.Unigram(pieces + [(c, -6 - i / 64) for i, c in enumerate(letters)], 2, False))
     t.normalizer = normalizers.Sequence([normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")])
     t.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
-    t.train_from_iterator(corpus, trainers.UnigramTrainer(vocab_size=90, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
     t.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", [("</s>", 1)])
     t.add_special_tokens([AddedToken(x, normalized=False, special=True) for x in ("<pad>", "</s>", "<unk>")])
     t.save(os.path.join(path, "tokenizer.json"))
@@ -160,22 +158,27 @@ def heatmaps(maps, empty):
 
 def siglip_outputs(make, texts, empty):
     out = {}
-    for name, size in (("square", SQUARE), ("wide", WIDE)):
+    for tag, size in (("", SQUARE), ("_wide", WIDE)):
         image, grid = picture(size, 21), (size[0] // PATCH, size[1] // PATCH)
         with quiet():
             w = LeWrapper(make(), layer_index=0)
-        out[f"{name}.pixels"], out[f"{name}.vector"] = image[0].half(), w.encode_image(image)[0].detach()
+        out["in_image" + tag], out["out_image_embedding" + tag] = image, w.encode_image(image)
         maps, nothing = layer_maps(w, texts, grid), layer_maps(w, empty, grid)
-        out[f"{name}.layers"], out[f"{name}.empty"] = maps, nothing[:, 0]
-        out[f"{name}.map"], out[f"{name}.corrected"] = heatmaps(maps, nothing)
+        out["out_legrad_layers" + tag], out["out_legrad_layers_empty" + tag] = maps, nothing[:, 0]
+        both = "out_heatmap_layers_last2" + tag, "out_heatmap_corrected_layers_last2" + tag
+        out[both[0]], out[both[1]] = heatmaps(maps, nothing)
         if size == SQUARE:
-            for which, correct in (("map", False), ("corrected", True)):
+            for which, correct in zip(both, (False, True)):
                 with quiet():
                     w = LeWrapper(make(), layer_index=-2)
                 w.empty_embedding = empty.t()
                 package = torch.cat([w.compute_legrad(t[None], image, apply_correction=correct)[0] for t in texts])
-                assert (package - out[f"{name}.{which}"]).abs().max() < 1e-5
+                assert (package - out[which]).abs().max() < 1e-5
     return out
+
+
+def facts(model):
+    return {"texts": TEXTS, "empty": EMPTY, "scale": model.logit_scale.exp().item(), "bias": model.logit_bias.item()}
 
 
 def save(path, weights_name, weights, out, note):
@@ -204,7 +207,7 @@ def do_siglip():
     with torch.no_grad():
         vectors, empty = (model.encode_text(encode(t, x, canonicalize_text)) for x in (TEXTS, [EMPTY]))
     out = siglip_outputs(make, F.normalize(vectors, dim=-1), F.normalize(empty, dim=-1))
-    save(path, "open_clip_model.safetensors", state, out | {"text": vectors, "text.empty": empty}, {"texts": TEXTS, "empty": EMPTY})
+    save(path, "open_clip_model.safetensors", state, out | {"out_text_embedding": vectors, "out_text_embedding_empty": empty}, facts(model))
 
 
 def timm_names(s):
@@ -254,10 +257,11 @@ def do_huggingface():
     with torch.no_grad():
         vectors, empty = model.get_text_features(input_ids=ids), model.get_text_features(input_ids=empty_ids)
         assert (make().encode_text(ids) - vectors).abs().max() < 1e-5
-        out = {"text": vectors, "text.empty": empty, "square.vector": model.get_image_features(pixel_values=picture(SQUARE, 21))[0]}
+        out = {"out_text_embedding": vectors, "out_text_embedding_empty": empty,
+               "out_image_embedding": model.get_image_features(pixel_values=picture(SQUARE, 21))}
     maps = siglip_outputs(make, F.normalize(vectors, dim=-1), F.normalize(empty, dim=-1))
-    assert (maps["square.vector"] - out["square.vector"]).abs().max() < 1e-5
-    save(path, "model.safetensors", state, maps | out, {"texts": TEXTS, "empty": EMPTY})
+    assert (maps["out_image_embedding"] - out["out_image_embedding"]).abs().max() < 1e-5
+    save(path, "model.safetensors", state, maps | out, facts(model))
 
 
 if __name__ == "__main__":
