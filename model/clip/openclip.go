@@ -154,6 +154,7 @@ func (c *OpenText) check(size int) error {
 	return checkSizes(map[string]int{
 		"embed_dim": size, "text_cfg.width": c.Width, "text_cfg.layers": c.Layers, "text_cfg.heads": c.Heads,
 		"text_cfg.context_length": c.Context, "text_cfg.vocab_size": c.Vocabulary,
+		"text_cfg.mlp_ratio": int(float64(c.Width) * c.Ratio),
 	}, c.Width, c.Heads)
 }
 

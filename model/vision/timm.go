@@ -141,6 +141,9 @@ func (c *timmConfig) sizes(r *weights.Reader, opts Options) (vit.TimmTower, erro
 	if opts.Activation != nil {
 		t.Activation = *opts.Activation
 	}
+	if t.Grid[0] <= 0 || t.Grid[1] <= 0 {
+		return t, fmt.Errorf("read config.json: images of %v cannot be cut into patches of %d", *c.Arguments.ImageSize, patch)
+	}
 	if t.Heads <= 0 || d%t.Heads != 0 {
 		return t, fmt.Errorf("read config.json: a width of %d is not %d heads of one size", d, t.Heads)
 	}
