@@ -1,4 +1,4 @@
-"""Writes model/siglip/testdata and model/coca/testdata: tiny random models and what the reference packages make of them.
+"""Writes model/siglip/testdata and model/clip/testdata: tiny random models and what the reference packages make of them.
 
     python tools/ref/siglip.py
 
@@ -18,9 +18,11 @@ import open_clip.timm_model as otm
 import timm
 import torch
 from legrad import LeWrapper
+from open_clip.coca_model import CoCa
 from open_clip.model import CustomTextCLIP
 from open_clip.tokenizer import canonicalize_text
 from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch.nn import functional as F
 
@@ -119,23 +121,14 @@ def picture(size, seed):
 
 
 def layer_maps(w, texts, grid):
-    """LeGrad of every layer for every text, before it is added: [L, T, gh, gw]; of SigLIP's pool or CoCa's."""
-    layers = []
-    trunk = getattr(w.visual, "trunk", None)
-    blocks = trunk.blocks if trunk is not None else w.visual.transformer.resblocks
-    for block in blocks:
-        if trunk is not None:
-            pooled = F.normalize(trunk.attn_pool(block.feat_post_mlp), dim=-1)[0]
-            attention = trunk.attn_pool.attn_probs
-        else:
-            pooled = (w.visual.attn_pool(block.feat_post_mlp.permute(1, 0, 2))[:, 0] @ w.visual.proj)[0]
-            attention = w.visual.attn_pool.attn.attention_maps
+    """LeGrad of SigLIP's pool at every layer for every text, before it is added: [L, T, gh, gw]."""
+    layers, trunk = [], w.visual.trunk
+    for block in trunk.blocks:
+        pooled = F.normalize(trunk.attn_pool(block.feat_post_mlp), dim=-1)[0]
         rows = []
         for t in texts:
-            g, = torch.autograd.grad(pooled @ t, [attention], retain_graph=True)
-            g = g.clamp(min=0)
-            g = g.mean(1)[0, 0] if trunk is not None else g.mean(0)[0, 1:]
-            rows.append(g.view(grid))
+            g, = torch.autograd.grad(pooled @ t, [trunk.attn_pool.attn_probs], retain_graph=True)
+            rows.append(g.clamp(min=0).mean(1)[0, 0].view(grid))
         layers.append(torch.stack(rows))
     return torch.stack(layers)
 
@@ -264,7 +257,84 @@ def do_huggingface():
     save(path, "model.safetensors", state, maps | out, facts(model))
 
 
+def do_coca(name, width):
+    """CoCa with its own text tower; once with torch's stacked weights, where tokens are as wide as vectors."""
+    path = folder("clip", "testdata", name)
+    torch.manual_seed(13)
+    config = dict(embed_dim=16, custom_text=True, multimodal_cfg=dict(context_length=CONTEXT, vocab_size=300, width=12, heads=2, layers=1, attn_pooler_heads=2),
+                  vision_cfg=dict(image_size=SIDE, patch_size=PATCH, width=width, layers=DEPTH, head_width=8, attentional_pool=True, attn_pooler_queries=5,
+                                  attn_pooler_heads=4, output_tokens=True),
+                  text_cfg=dict(context_length=CONTEXT, vocab_size=300, width=TEXT_WIDTH, heads=TEXT_HEADS, layers=2, embed_cls=True, output_tokens=True))
+    kwargs = {k: v for k, v in json.loads(json.dumps(config)).items() if k != "custom_text"}
+    state = randomise(CoCa(**kwargs)).state_dict()
+
+    def make():
+        m = CoCa(**json.loads(json.dumps(kwargs)))
+        m.load_state_dict(state)
+        return m.eval()
+    model = make()
+    dump(path, "open_clip_config.json", dict(model_cfg=config, preprocess_cfg=dict(mean=[0.5] * 3, std=[0.25] * 3)))
+    ids = torch.zeros(4, CONTEXT, dtype=torch.long)
+    g = torch.Generator().manual_seed(5)
+    for i, n in enumerate((3, 7, CONTEXT - 1, CONTEXT)):
+        ids[i, :n] = torch.randint(1, 298, (n,), generator=g)
+        ids[i, 0], ids[i, n - 1] = 298, 299
+    ids[1, 3] = 0  # a token that is no padding and has its id
+    with torch.no_grad():
+        texts = model.encode_text(ids, normalize=False)
+    out = {"in_tokens": ids, "out_text_embedding": texts}
+    texts = F.normalize(texts, dim=-1)
+    for tag, size in (("", SQUARE), ("_wide", WIDE)):
+        image, grid = picture(size, 22), (size[0] // PATCH, size[1] // PATCH)
+        visual = make().visual
+        table = visual.positional_embedding
+        if tag:
+            table = torch.nn.Parameter(resample_abs_pos_embed(table[None], list(grid), num_prefix_tokens=1)[0])
+            visual.positional_embedding = table
+        with torch.no_grad():
+            out["in_image" + tag], out["out_image_embedding" + tag] = image, visual(image)[0]
+        maps = coca_maps(visual, image, texts, grid)
+        out["out_legrad_layers" + tag] = maps
+        heat = upsample(maps[-2:].sum(0))
+        out["out_heatmap_layers_last2" + tag] = minmax(heat)
+        if not tag:
+            with quiet():
+                w = LeWrapper(make(), layer_index=-2)
+            w.encode_image = lambda x: w.visual(x)[0]
+            package = torch.cat([w.compute_legrad(t[None], image)[0] for t in texts])
+            assert (package - out["out_heatmap_layers_last2"]).abs().max() < 1e-5
+    save(path, "open_clip_model.safetensors", state, out, {"scale": model.logit_scale.exp().item()})
+
+
+def coca_maps(visual, image, texts, grid):
+    """LeGrad of the pool's first query at every layer, by autograd on the weights of a pool written out."""
+    pool, taps = visual.attn_pool, []
+    for block in visual.transformer.resblocks:
+        block.register_forward_hook(lambda _, __, x: taps.append(x.detach().permute(1, 0, 2)[0]))
+    with torch.no_grad():
+        visual(image)
+    a = pool.attn
+    width = a.embed_dim
+    if a.in_proj_weight is None:
+        weights = a.q_proj_weight, a.k_proj_weight, a.v_proj_weight
+    else:
+        weights = a.in_proj_weight.chunk(3)
+    bias, layers = a.in_proj_bias.chunk(3), []
+    for x in taps:
+        x = pool.ln_k(x)
+        q = F.linear(pool.ln_q(pool.query), weights[0], bias[0])[:1]
+        k, v = (F.linear(x, weights[i], bias[i]) for i in (1, 2))
+        q, k, v = (y.view(len(y), a.num_heads, -1).transpose(0, 1) for y in (q, k, v))
+        attention = (q @ k.transpose(1, 2) * (width // a.num_heads) ** -0.5).softmax(-1).detach().requires_grad_(True)
+        y = a.out_proj((attention @ v).transpose(0, 1).reshape(1, width)) @ visual.proj
+        rows = [torch.autograd.grad((y @ t).sum(), attention, retain_graph=True)[0].clamp(min=0).mean(0)[0, 1:].view(grid) for t in texts]
+        layers.append(torch.stack(rows))
+    return torch.stack(layers)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     do_siglip()
     do_huggingface()
+    do_coca("coca", 24)
+    do_coca("coca-stacked", 16)
