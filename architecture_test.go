@@ -40,7 +40,11 @@ var floors = map[string]float64{
 	"internal/goldentest":  4, // tests only: what references computed
 	"internal/visiontest":  6, // tests only: the vision-language model and its golden values
 	"internal/kernel":      2,
+	"internal/picture":     2,
 	"internal/mapped":      1,
+	"internal/filelock":    1,
+	"internal/hub":         2,
+	"internal/hub/hubtest": 1, // tests only: a model hub
 	"models":               1,
 	"eval":                 1, // imports nothing of ours: it judges through interfaces
 }

@@ -3,8 +3,10 @@ package store
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"evident/bm25"
+	"evident/internal/filelock"
 )
 
 // ErrNoIndex is returned by [Open] for a folder that holds no index.
@@ -42,6 +44,16 @@ func (e *LockedError) Error() string {
 		return fmt.Sprintf("%v (lock %q)", ErrLocked, e.Path)
 	}
 	return fmt.Sprintf("%v: process %d holds %q", ErrLocked, e.PID, e.Path)
+}
+
+// takeLock takes the right to write to the index in dir, or returns a [*LockedError].
+func takeLock(dir string) (*filelock.Lock, error) {
+	held, err := filelock.Take(filepath.Join(dir, lockName))
+	var other *filelock.HeldError
+	if errors.As(err, &other) {
+		return nil, &LockedError{Path: other.Path, PID: other.PID}
+	}
+	return held, err
 }
 
 // Is makes errors.Is(err, ErrLocked) true.

@@ -35,11 +35,11 @@ func Create(dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create index: %w", err)
 	}
-	held, err := takeLock(filepath.Join(dir, lockName))
+	held, err := takeLock(dir)
 	if err != nil {
 		return nil, fmt.Errorf("create index %q: %w", dir, err)
 	}
-	defer held.release()
+	defer held.Release()
 	_, err = os.Stat(filepath.Join(dir, manifestName))
 	if err == nil {
 		return nil, fmt.Errorf("create index %q: %w", dir, ErrExists)

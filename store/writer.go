@@ -14,6 +14,7 @@ import (
 
 	"evident/bm25"
 	"evident/document"
+	"evident/internal/filelock"
 )
 
 // A batch is closed, and waits for the commit, when it has become this large.
@@ -25,7 +26,7 @@ const (
 // Writer changes an index. Nothing of it is seen before Commit. It is not safe for concurrent use.
 type Writer struct {
 	store *Store
-	lock  *lock
+	lock  *filelock.Lock
 	err   error // of an earlier step: the writer is of no use any more
 
 	base     *Snapshot         // what the last commit left
@@ -41,7 +42,7 @@ type Writer struct {
 // Writer takes the lock and returns a writer at the newest generation, or a [*LockedError]. Close
 // it after use.
 func (s *Store) Writer() (*Writer, error) {
-	held, err := takeLock(filepath.Join(s.dir, lockName))
+	held, err := takeLock(s.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func (s *Store) Writer() (*Writer, error) {
 		w.base, err = s.Snapshot()
 	}
 	if err != nil {
-		return nil, errors.Join(err, held.release())
+		return nil, errors.Join(err, held.Release())
 	}
 	w.sweep()
 	w.nextFile = w.base.manifest.NextFile
@@ -314,7 +315,7 @@ func (w *Writer) Close() error {
 	}
 	w.sweep()
 	w.base.Release()
-	err = errors.Join(err, w.lock.release())
+	err = errors.Join(err, w.lock.Release())
 	w.lock = nil
 	if w.err == nil {
 		w.err = errors.New("the writer is closed")

@@ -121,7 +121,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.streams.Err)
 	root.AddCommand(
 		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.evalCommand(),
-		a.statusCommand(), a.doctorCommand(), a.versionCommand(),
+		a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.versionCommand(),
 	)
 	root.AddCommand(topicCommands()...)
 	root.SetHelpCommand(a.helpCommand())
@@ -171,7 +171,7 @@ func (a *app) welcome() error {
 func unknownCommand(cmd *cobra.Command, word string) error {
 	hint := `run "evident help" for the commands`
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
-		hint = fmt.Sprintf("did you mean %q?", "evident "+near[0])
+		hint = fmt.Sprintf("did you mean %q?", cmd.CommandPath()+" "+near[0])
 	}
 	return &hintError{usageError("unknown command %q", word), hint}
 }

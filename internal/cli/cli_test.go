@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"evident/internal/hub/hubtest"
 	"evident/internal/readertest"
 	"evident/models"
 	"evident/store"
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 //	exitcode N program args…   run the program, which must end with code N
 //	[builtin]                  a condition: the program has its models built in
 //	lock DIR                   hold the index DIR as another writer would, until the end
+//	hub [TOKEN]                a model hub with the model org/name, which demands TOKEN
 //	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk
 //
 // $MODEL is a folder with a small random reader: its answers are nonsense, but quotations.
@@ -57,7 +59,7 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exitcode": exitcode, "makefile": makefile, "lock": lock,
+			"exitcode": exitcode, "makefile": makefile, "lock": lock, "hub": startHub,
 		},
 	})
 }
@@ -151,4 +153,15 @@ func ExampleMain() {
 	// evident: --top 0: at least 1
 	// hint: run "evident help" for the commands
 	// 2
+}
+
+// startHub starts a model hub for the rest of the script and points HF_ENDPOINT at it.
+func startHub(ts *testscript.TestScript, _ bool, args []string) {
+	s := hubtest.New()
+	ts.Defer(s.Close)
+	s.AddModel()
+	if len(args) > 0 {
+		s.Token = args[0]
+	}
+	ts.Setenv("HF_ENDPOINT", s.URL)
 }

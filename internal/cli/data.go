@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"evident"
+	"evident/internal/hub"
 )
 
 // source is where a command's documents are: the flags --in, --fast and --model, shared by the
@@ -36,11 +37,11 @@ func (s *source) addFlags(cmd *cobra.Command, model bool) {
 func (s *source) addModelFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&s.fast, "fast", false, "the small model: faster, less accurate")
 	cmd.Flags().StringVarP(&s.model, "model", "m", "",
-		"folder with a joint reader, instead of the built-in one")
+		"folder of a joint reader, or name of a fetched one, instead of the built-in one")
 }
 
 // options turns the model flags into options of an index.
-func (s *source) options() (evident.Options, error) {
+func (a *app) options(s *source) (evident.Options, error) {
 	o := evident.Options{Fast: s.fast}
 	if s.model == "" {
 		return o, nil
@@ -48,20 +49,44 @@ func (s *source) options() (evident.Options, error) {
 	if s.fast {
 		return o, usageError("--fast and --model exclude each other: --fast chooses a built-in model")
 	}
-	info, err := os.Stat(s.model)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return o, fmt.Errorf("load model %s: no such folder: %w", s.model, evident.ErrModelMissing)
-	}
+	dir, err := a.modelFolder(s.model)
 	if err != nil {
 		return o, err
 	}
-	o.Model = os.DirFS(s.model)
+	o.Model = os.DirFS(dir)
 	return o, nil
+}
+
+// modelFolder returns the folder that --model names: itself, or that of a fetched model.
+func (a *app) modelFolder(named string) (string, error) {
+	info, err := os.Stat(named)
+	if err == nil && info.IsDir() {
+		return named, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("load model %s: %w", named, err)
+	}
+	if _, bad := hub.ParseName(named); err != nil && bad == nil {
+		m, err := a.fetched(named)
+		if err == nil {
+			return m.Dir, nil
+		}
+		if !errors.Is(err, hub.ErrNoModel) {
+			return "", fmt.Errorf("load model %s: %w", named, err)
+		}
+		if strings.Contains(named, "/") {
+			return "", &hintError{
+				fmt.Errorf("load model %s: neither a folder nor a fetched model: %w", named, evident.ErrModelMissing),
+				fmt.Sprintf("run %q to fetch it, or name a folder", "evident model pull "+named),
+			}
+		}
+	}
+	return "", fmt.Errorf("load model %s: no such folder: %w", named, evident.ErrModelMissing)
 }
 
 // open opens the index a command asks: the one of --in, brought up to date, or the one of --data.
 func (a *app) open(ctx context.Context, s *source) (*evident.Index, error) {
-	opts, err := s.options()
+	opts, err := a.options(s)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"evident"
+	"evident/internal/filelock"
+	"evident/internal/hub"
 )
 
 // The exit codes; "evident help exit-codes" prints them.
@@ -19,6 +21,7 @@ const (
 	exitNothing     = 1
 	exitError       = 2
 	exitSkipped     = 3
+	exitToken       = 4
 	exitNoIndex     = 10
 	exitLocked      = 11
 	exitNoModel     = 12
@@ -93,6 +96,21 @@ var known = []struct {
 		exitError, "no-document",
 		`run "evident status" to see what is indexed`,
 	}},
+	{hub.ErrNoModel, outcome{
+		exitNoModel, "no-model",
+		`run "evident model list" to see what was fetched, "evident model pull NAME" to fetch`,
+	}},
+	{hub.ErrToken, outcome{
+		exitToken, "token",
+		"accept the model's terms on its page at the hub, then set HF_TOKEN to an access token; a name that does not exist also asks for one",
+	}},
+	{hub.ErrNotFound, outcome{
+		exitError, "not-found", "check the spelling of ORG/NAME, and the revision",
+	}},
+	{hub.ErrWeights, outcome{
+		exitError, "no-safetensors", "look for the same model with safetensors weights, or convert it",
+	}},
+	{hub.ErrOffline, outcome{exitError, "offline", "unset HF_HUB_OFFLINE to fetch models"}},
 	{fs.ErrNotExist, outcome{exitError, "not-found", "check the path"}},
 }
 
@@ -107,12 +125,16 @@ func judge(err error) outcome {
 	}
 	var question *evident.QuestionError
 	var usage *wrongUsage
+	var held *filelock.HeldError
 	var hinted *hintError
 	if errors.As(err, &question) {
 		o = outcome{
 			exitError, "bad-question",
 			`ask one sentence, for example: evident ask "Who designed the bridge?"`,
 		}
+	}
+	if errors.As(err, &held) {
+		o = outcome{exitLocked, "locked", "another process is at it; wait for it"}
 	}
 	if errors.As(err, &usage) {
 		o = outcome{exitError, "usage", `run "evident help" for the commands`}

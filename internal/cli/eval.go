@@ -160,7 +160,7 @@ func (a *app) evalSquad(
 		}
 		return eval.ScorePredictions(d, predictions, o.Options), nil
 	}
-	opts, err := o.options()
+	opts, err := a.options(&o.source)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (a *app) evalOpen(
 	if err != nil {
 		return nil, err
 	}
-	opts, err := o.options()
+	opts, err := a.options(&o.source)
 	if err != nil {
 		return nil, err
 	}

@@ -138,6 +138,12 @@ is then 3. Hidden files, and folders such as .git and node_modules, are left out
   NO_COLOR          no colour, whatever its value; TERM=dumb does the same and hides the bar
   XDG_DATA_HOME     indexes lie in evident/NAME below it; default ~/.local/share
   XDG_CACHE_HOME    what can be made again lies in evident below it; default ~/.cache
+  HF_HOME           fetched models lie in hub below it, shared with the Hugging Face tools;
+                    default $XDG_CACHE_HOME/evident/models
+  HF_ENDPOINT       the hub that models come from; default https://huggingface.co
+  HF_TOKEN          access token for models that ask for one; default: the file token in HF_HOME
+  HF_HUB_OFFLINE    1: fetch nothing
+  HTTPS_PROXY       proxy to the hub; SSL_CERT_FILE names certificates to trust
 
 Without --data, "ask --in PATH" keeps its index in $XDG_DATA_HOME/evident/NAME-HASH, where NAME is
 the last part of PATH and HASH stands for all of it; other commands use
@@ -149,6 +155,7 @@ these folders.`},
     1  ran well, but nothing was found, or a --fail-under bar was missed
     2  wrong usage, or any other error
     3  done, but some files were skipped (they are listed)
+    4  a token is needed (see help environment)
    10  no index in the data folder
    11  another process is writing to the index
    12  a model is missing
@@ -164,7 +171,8 @@ Two joint readers are built in; nothing is downloaded:
   --fast    6 layers, width 384: about half the time, somewhat less accurate
 
 "evident doctor" lists them. --model DIR uses another one: a folder with config.json,
-model.safetensors, vocab.txt and reader.json, as training/mix writes it. Weights are read from
+model.safetensors, vocab.txt and reader.json, as training/mix writes it, or the name of a model that
+"evident model pull ORG/NAME" fetched from a hub. Weights are read from
 safetensors only, never from a format that can run code.`},
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package store
+package filelock
 
 import (
 	"errors"
@@ -11,17 +11,17 @@ import (
 	"syscall"
 )
 
-// lock is the right to write. The kernel takes it back when the process ends in any way, so the
+// Lock is the right to go on. The kernel takes it back when the process ends in any way, so the
 // file of a dead process locks nobody out.
-type lock struct {
+type Lock struct {
 	file *os.File
 }
 
-// takeLock locks the file at path, which is made if need be, or returns a *LockedError.
-func takeLock(path string) (*lock, error) {
+// Take locks the file at path, which is made if need be, or returns a *HeldError.
+func Take(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("lock the index: %w", err)
+		return nil, fmt.Errorf("make lock %q: %w", path, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer f.Close()
@@ -30,7 +30,7 @@ func takeLock(path string) (*lock, error) {
 		}
 		text, _ := os.ReadFile(path) // only for the message
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		return nil, &LockedError{Path: path, PID: pid}
+		return nil, &HeldError{Path: path, PID: pid}
 	}
 	err = f.Truncate(0)
 	if err == nil {
@@ -40,11 +40,11 @@ func takeLock(path string) (*lock, error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %q: %w", path, err)
 	}
-	return &lock{f}, nil
+	return &Lock{f}, nil
 }
 
-// release gives the lock back. The file stays: removing it would race with the next writer.
-func (l *lock) release() error {
+// Release gives the lock back. The file stays: removing it would race with the next writer.
+func (l *Lock) Release() error {
 	l.file.Truncate(0) // the holder's number is only a hint
 	return l.file.Close()
 }

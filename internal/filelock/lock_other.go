@@ -1,6 +1,6 @@
 //go:build !unix
 
-package store
+package filelock
 
 import (
 	"errors"
@@ -11,34 +11,34 @@ import (
 	"strings"
 )
 
-// lock is the right to write: the existence of a file that names the process that holds it.
-type lock struct {
+// Lock is the right to go on: the existence of a file that names the process that holds it.
+type Lock struct {
 	path string
 }
 
-// takeLock makes the file at path, or returns a *LockedError. The file of a process that has ended
+// Take makes the file at path, or returns a *HeldError. The file of a process that has ended
 // is replaced.
-func takeLock(path string) (*lock, error) {
+func Take(path string) (*Lock, error) {
 	for range 2 {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if err == nil {
 			defer f.Close()
 			_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
-			return &lock{path}, err
+			return &Lock{path}, err
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("lock the index: %w", err)
+			return nil, fmt.Errorf("make lock %q: %w", path, err)
 		}
 		text, _ := os.ReadFile(path)
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 		// Outside Unix, finding a process fails when there is none of that number.
 		if _, err := os.FindProcess(pid); pid == 0 || err == nil {
-			return nil, &LockedError{Path: path, PID: pid}
+			return nil, &HeldError{Path: path, PID: pid}
 		}
 		os.Remove(path)
 	}
-	return nil, &LockedError{Path: path}
+	return nil, &HeldError{Path: path}
 }
 
-// release removes the file.
-func (l *lock) release() error { return os.Remove(l.path) }
+// Release removes the file.
+func (l *Lock) Release() error { return os.Remove(l.path) }
