@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -185,18 +186,29 @@ func TestSigLIPEncode(t *testing.T) {
 	}
 }
 
+// TestCanonical compares the cleaning of SigLIP's texts with both references (tools/ref/siglip.py).
 func TestCanonical(t *testing.T) {
-	for text, want := range map[string][2]string{ // open_clip's, Hugging Face's
-		"A Photo_of a CAT.":   {"a photo of a cat", "a photoof a cat"},
-		" don't  &amp; stop ": {"dont stop", "dont amp stop"},
-		"ΑΣ «x»":              {"ας «x»", "ας «x»"},
-		"":                    {"", ""},
-	} {
-		if got := canonicalOpenCLIP(text); got != want[0] {
-			t.Errorf("open_clip %q: %q, want %q", text, got, want[0])
+	data, err := os.ReadFile("testdata/canonical.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		Text        string
+		OpenCLIP    string `json:"open_clip"`
+		HuggingFace string
+	}
+	if err := json.Unmarshal(data, &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) < 20 {
+		t.Fatalf("only %d texts", len(rows))
+	}
+	for _, row := range rows {
+		if got := canonicalOpenCLIP(row.Text); got != row.OpenCLIP {
+			t.Errorf("open_clip %q: %q, want %q", row.Text, got, row.OpenCLIP)
 		}
-		if got := canonical(text); got != want[1] {
-			t.Errorf("Hugging Face %q: %q, want %q", text, got, want[1])
+		if got := canonical(row.Text); got != row.HuggingFace {
+			t.Errorf("Hugging Face %q: %q, want %q", row.Text, got, row.HuggingFace)
 		}
 	}
 }

@@ -105,8 +105,14 @@ func family(layers, width, patch int) string {
 		letter        string
 		layers, width int
 	}{
-		{"S", 12, 384}, {"M", 12, 512}, {"B", 12, 768}, {"L", 24, 1024}, {"H", 32, 1280}, {"g", 40, 1408},
-		{"bigG", 48, 1664}, {"e", 56, 1792},
+		{"S", 12, 384},
+		{"M", 12, 512},
+		{"B", 12, 768},
+		{"L", 24, 1024},
+		{"H", 32, 1280},
+		{"g", 40, 1408},
+		{"bigG", 48, 1664},
+		{"e", 56, 1792},
 	} {
 		if known.layers == layers && known.width == width {
 			return fmt.Sprintf("ViT-%s/%d", known.letter, patch)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"evident/internal/picture"
 	"evident/internal/weights"
 	"evident/model/clip"
 	"evident/model/vit"
@@ -195,6 +196,7 @@ func TestRefused(t *testing.T) {
 		"a width of 22 is not 3 heads":              {"model_cfg.text_cfg.heads": 3},
 		"text_cfg.vocab_size is -1":                 {"model_cfg.text_cfg.vocab_size": -1},
 		`resize_mode is "longest"`:                  {"preprocess_cfg.resize_mode": "longest"},
+		"std is [0 1 1]":                            {"preprocess_cfg.std": []float32{0, 1, 1}},
 		"mean has 1 channels, want 3":               {"preprocess_cfg.mean": []float32{0.5}},
 		"tokenizer has 545 tokens, the config prom": {"model_cfg.text_cfg.vocab_size": 200},
 	} {
@@ -303,27 +305,27 @@ func TestActivation(t *testing.T) {
 // TestRecipe: how pictures are prepared follows the folder.
 func TestRecipe(t *testing.T) {
 	open := mustLoad(t, folder(t, "clip-open"), clip.Options{}).Recipe
-	want := vit.Recipe{
-		Size: [2]int{35, 35}, Mode: vit.Squash, Filter: vit.Bilinear,
+	want := picture.Recipe{
+		Size: [2]int{35, 35}, Mode: picture.Squash, Filter: picture.Bilinear,
 		Mean: [3]float32{0.48, 0.46, 0.41}, Std: [3]float32{0.27, 0.26, 0.28},
 	}
 	if open != want {
 		t.Errorf("open_clip: %+v, want %+v", open, want)
 	}
-	openAI := vit.Recipe{
-		Size: [2]int{35, 35}, Mode: vit.ShortestCrop, Mean: [3]float32{0.48145466, 0.4578275, 0.40821073},
+	openAI := picture.Recipe{
+		Size: [2]int{35, 35}, Mode: picture.ShortestCrop, Mean: [3]float32{0.48145466, 0.4578275, 0.40821073},
 		Std: [3]float32{0.26862954, 0.26130258, 0.27577711},
 	}
 	if got := mustLoad(t, set(t, folder(t, "clip-open"), openConfig, map[string]any{"preprocess_cfg": nil}), clip.Options{}).Recipe; got != openAI {
 		t.Errorf("open_clip without preprocess_cfg: %+v, want %+v", got, openAI)
 	}
 	const processor = "preprocessor_config.json"
-	openAI.Size, openAI.Mode = [2]int{21, 21}, vit.ShortestCropFloor
+	openAI.Size, openAI.Mode = [2]int{21, 21}, picture.ShortestCropFloor
 	shortest, squash, plain := openAI, openAI, openAI
-	shortest.Shortest, squash.Mode = 23, vit.Squash
+	shortest.Shortest, squash.Mode = 23, picture.Squash
 	for name, c := range map[string]struct {
 		change map[string]any
-		want   vit.Recipe
+		want   picture.Recipe
 	}{
 		"as written":         {nil, shortest},
 		"one number each":    {map[string]any{"size": 23, "crop_size": 21}, shortest},

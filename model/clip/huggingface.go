@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"evident/internal/picture"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
 	"evident/model/vit"
@@ -111,8 +112,9 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 		return nil, err
 	}
 	side := c.Vision.ImageSize
-	recipe, err := ReadHFRecipe(folder, vit.Recipe{
-		Size: [2]int{side, side}, Mode: vit.ShortestCropFloor, Filter: vit.Bicubic, Mean: openAIMean, Std: openAIStd,
+	recipe, err := ReadHFRecipe(folder, picture.Recipe{
+		Size: [2]int{side, side}, Mode: picture.ShortestCropFloor, Filter: picture.Bicubic,
+		Mean: picture.CLIPMean, Std: picture.CLIPStd,
 	})
 	if err != nil {
 		return nil, err
@@ -216,7 +218,7 @@ func (s *hfSize) UnmarshalJSON(data []byte) error {
 }
 
 // ReadHFRecipe reads preprocessor_config.json. What it leaves open stays as in r, and without one all of r does.
-func ReadHFRecipe(folder fs.FS, r vit.Recipe) (vit.Recipe, error) {
+func ReadHFRecipe(folder fs.FS, r picture.Recipe) (picture.Recipe, error) {
 	const name = "preprocessor_config.json"
 	data, err := fs.ReadFile(folder, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -235,7 +237,7 @@ func ReadHFRecipe(folder fs.FS, r vit.Recipe) (vit.Recipe, error) {
 	if p.Filter != nil {
 		switch *p.Filter {
 		case 2:
-			r.Filter = vit.Bilinear
+			r.Filter = picture.Bilinear
 		case 3:
 		default:
 			return r, fmt.Errorf("read %s: resample is %d, want 2 (bilinear) or 3 (bicubic)", name, *p.Filter)
@@ -249,12 +251,12 @@ func ReadHFRecipe(folder fs.FS, r vit.Recipe) (vit.Recipe, error) {
 
 // fit says what the processor does to sizes. A picture is always made as large as the tower's own images,
 // whatever larger part of it a processor without crop would show.
-func (p *hfProcessor) fit(r *vit.Recipe) error {
+func (p *hfProcessor) fit(r *picture.Recipe) error {
 	if p.Crop.Shortest > 0 { // one number is the side of the crop
 		p.Crop.Height, p.Crop.Width = p.Crop.Shortest, p.Crop.Shortest
 	}
 	if p.Size.Height > 0 && p.Size.Width > 0 {
-		r.Mode, r.Size = vit.Squash, [2]int{p.Size.Width, p.Size.Height}
+		r.Mode, r.Size = picture.Squash, [2]int{p.Size.Width, p.Size.Height}
 		return nil
 	}
 	if p.Crop.Height > 0 && p.Crop.Width > 0 && (p.Cut == nil || *p.Cut) {

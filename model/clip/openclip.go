@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
+	"evident/internal/picture"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
 	"evident/model/vit"
@@ -372,33 +374,27 @@ func ReadOpenText(r *weights.Reader, c *OpenConfig, opts Options) *TextTower {
 }
 
 // Recipe returns how pictures are prepared; what preprocess_cfg leaves open is as in open_clip.
-func (c *OpenConfig) Recipe() (vit.Recipe, error) {
+func (c *OpenConfig) Recipe() (picture.Recipe, error) {
 	p := c.Preprocess
 	side := c.Model.Vision.ImageSize
-	r := vit.Recipe{
-		Size: [2]int{side[1], side[0]}, Mode: vit.ShortestCrop, Filter: vit.Bicubic, Mean: openAIMean, Std: openAIStd,
+	r := picture.Recipe{
+		Size: [2]int{side[1], side[0]}, Mode: picture.ShortestCrop, Filter: picture.Bicubic, Mean: picture.CLIPMean, Std: picture.CLIPStd,
 	}
 	switch p.Resize {
 	case "", "shortest":
 	case "squash":
-		r.Mode = vit.Squash
+		r.Mode = picture.Squash
 	default:
 		return r, fmt.Errorf("preprocess_cfg.resize_mode is %q, want shortest or squash", p.Resize)
 	}
 	if p.Filter == "bilinear" { // what else there is means bicubic
-		r.Filter = vit.Bilinear
+		r.Filter = picture.Bilinear
 	}
 	return r, setMoments(&r, p.Mean, p.Std)
 }
 
-// openAIMean and openAIStd are those of the pictures that CLIP was first trained on.
-var (
-	openAIMean = [3]float32{0.48145466, 0.4578275, 0.40821073}
-	openAIStd  = [3]float32{0.26862954, 0.26130258, 0.27577711}
-)
-
 // setMoments takes mean and deviation of three channels, where given.
-func setMoments(r *vit.Recipe, mean, std []float32) error {
+func setMoments(r *picture.Recipe, mean, std []float32) error {
 	for _, m := range []struct {
 		name string
 		from []float32
@@ -411,6 +407,9 @@ func setMoments(r *vit.Recipe, mean, std []float32) error {
 		default:
 			return fmt.Errorf("%s has %d channels, want 3", m.name, len(m.from))
 		}
+	}
+	if slices.Contains(r.Std[:], 0) {
+		return fmt.Errorf("std is %v: pixels cannot be divided by 0", r.Std)
 	}
 	return nil
 }

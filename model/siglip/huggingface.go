@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"evident/internal/picture"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
 	"evident/model/clip"
@@ -113,8 +114,9 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := clip.ReadHFRecipe(folder, vit.Recipe{
-		Size: [2]int{c.Vision.ImageSize, c.Vision.ImageSize}, Mode: vit.Squash, Filter: vit.Bicubic, Mean: half, Std: half,
+	recipe, err := clip.ReadHFRecipe(folder, picture.Recipe{
+		Size: [2]int{c.Vision.ImageSize, c.Vision.ImageSize}, Mode: picture.Squash,
+		Filter: picture.Bicubic, Mean: picture.HalfMean, Std: picture.HalfMean,
 	})
 	if err != nil {
 		return nil, err

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"evident/internal/picture"
 	"evident/internal/weights"
 	"evident/model/siglip"
 	"evident/model/vision"
-	"evident/model/vit"
 	"evident/nn"
 )
 
@@ -199,14 +199,14 @@ func TestTokenizer(t *testing.T) {
 // TestRecipes: how pictures are prepared, by either layout's files and without them.
 func TestRecipes(t *testing.T) {
 	half, quarter := [3]float32{.5, .5, .5}, [3]float32{.25, .25, .25}
-	squash := vit.Recipe{Size: [2]int{32, 32}, Mode: vit.Squash, Filter: vit.Bicubic, Mean: half, Std: half}
+	squash := picture.Recipe{Size: [2]int{32, 32}, Mode: picture.Squash, Filter: picture.Bicubic, Mean: half, Std: half}
 	smooth := squash
-	smooth.Filter, smooth.Std = vit.Bilinear, quarter
+	smooth.Filter, smooth.Std = picture.Bilinear, quarter
 	bare, plain := copied(t, "huggingface"), set(t, copied(t, "open"), openConfig, "preprocess_cfg", nil)
 	delete(bare, "preprocessor_config.json")
 	for name, c := range map[string]struct {
 		files fs.FS
-		want  vit.Recipe
+		want  picture.Recipe
 	}{
 		"OpenCLIP": {copied(t, "open"), squash}, "OpenCLIP without preprocess_cfg": {plain, squash},
 		"Hugging Face": {copied(t, "huggingface"), smooth}, "Hugging Face without a processor": {bare, squash},

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"evident/internal/picture"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
 	"evident/model/clip"
@@ -55,7 +56,7 @@ func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if c.Preprocess.Mean == nil && c.Preprocess.Std == nil && c.Preprocess.Resize == "" {
-		recipe.Mode, recipe.Mean, recipe.Std = vit.Squash, half, half
+		recipe.Mode, recipe.Mean, recipe.Std = picture.Squash, picture.HalfMean, picture.HalfMean
 	}
 	file, err := clip.OpenWeights(folder)
 	if err != nil {
@@ -73,9 +74,6 @@ func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	m.Texts, err = newTexts(folder, text, tokenize.SigLIPOptions{})
 	return m, err
 }
-
-// half is mean and deviation of the pixels that SigLIP was trained on.
-var half = [3]float32{.5, .5, .5}
 
 // checkOpen refuses what would be computed wrongly.
 func checkOpen(c *clip.OpenConfig) error {

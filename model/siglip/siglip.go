@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"evident/internal/picture"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
 	"evident/model/clip"
@@ -78,7 +79,7 @@ func newTexts(folder fs.FS, tower *clip.TextTower, opts tokenize.SigLIPOptions) 
 }
 
 // newModel puts a model together from what was read with r.
-func newModel(r *weights.Reader, s vit.Stack, patch int, tower *vit.Tower, recipe vit.Recipe) (*vit.Model, error) {
+func newModel(r *weights.Reader, s vit.Stack, patch int, tower *vit.Tower, recipe picture.Recipe) (*vit.Model, error) {
 	m := &vit.Model{
 		Name: fmt.Sprintf("SigLIP %s/%d", nameOf(s), patch), Tower: tower, Recipe: recipe,
 		MapSize: clip.MapSide(patch), MapLayers: clip.LastLayers(s.Layers), Prompt: "a photo of a {}",

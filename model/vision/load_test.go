@@ -12,8 +12,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"evident/internal/picture"
 	"evident/model/vision"
-	"evident/model/vit"
 )
 
 // folder reads a small model of tools/ref/clip.py, so that a test can change it.
@@ -174,8 +174,8 @@ func TestClassifierRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := vit.Recipe{
-		Size: [2]int{20, 20}, Mode: vit.ShortestCrop, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}, Shortest: 22,
+	want := picture.Recipe{
+		Size: [2]int{20, 20}, Mode: picture.ShortestCrop, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}, Shortest: 22,
 	}
 	if m.Recipe != want {
 		t.Errorf("%+v, want %+v", m.Recipe, want)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"evident/internal/picture"
 	"evident/internal/weights"
 	"evident/model/bert"
 	"evident/model/vit"
@@ -143,8 +144,8 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 	side := c.Visual.ImageSize
 	return &Model{
 		Tower: tower, Name: fmt.Sprintf("evident %d×%d/%d", c.Visual.Layers, c.Visual.Width, c.Visual.Patch),
-		Recipe: vit.Recipe{
-			Size: [2]int{side, side}, Mode: vit.Squash, Filter: vit.Bicubic,
+		Recipe: picture.Recipe{
+			Size: [2]int{side, side}, Mode: picture.Squash, Filter: picture.Bicubic,
 			Mean: c.Preprocess.Mean, Std: c.Preprocess.Std,
 		},
 		MapSize: c.LeGrad.ImageSize, MapLayers: c.LeGrad.Layers, Scale: c.Scale, Prompt: c.Prompt, Texts: texts,

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"evident/internal/picture"
 	"evident/internal/weights"
 	"evident/model/clip"
 	"evident/model/vit"
@@ -185,21 +186,21 @@ func (c *timmConfig) pool(r *weights.Reader, t *vit.TimmTower) vit.Pool {
 }
 
 // recipe prepares pictures as timm evaluates: a part of the shorter side is cut out.
-func (c *timmConfig) recipe() vit.Recipe {
+func (c *timmConfig) recipe() picture.Recipe {
 	p := &c.Pretrained
-	r := vit.Recipe{
-		Size: [2]int{p.Input[2], p.Input[1]}, Mode: vit.ShortestCrop, Filter: vit.Bicubic,
-		Mean: [3]float32{0.485, 0.456, 0.406}, Std: [3]float32{0.229, 0.224, 0.225}, // of ImageNet
+	r := picture.Recipe{
+		Size: [2]int{p.Input[2], p.Input[1]}, Mode: picture.ShortestCrop, Filter: picture.Bicubic,
+		Mean: picture.ImageNetMean, Std: picture.ImageNetStd,
 	}
 	if p.Filter == "bilinear" {
-		r.Filter = vit.Bilinear
+		r.Filter = picture.Bilinear
 	}
-	if len(p.Mean) == 3 && len(p.Std) == 3 {
+	if len(p.Mean) == 3 && len(p.Std) == 3 && !slices.Contains(p.Std, 0) {
 		r.Mean, r.Std = [3]float32(p.Mean), [3]float32(p.Std)
 	}
 	switch {
 	case p.CropMode == "squash":
-		r.Mode = vit.Squash
+		r.Mode = picture.Squash
 	case p.CropPart > 0 && p.CropPart < 1:
 		r.Shortest = int(float64(max(r.Size[0], r.Size[1])) / p.CropPart)
 	}

@@ -1,18 +1,22 @@
 package vit
 
-import "context"
+import (
+	"context"
+
+	"evident/internal/picture"
+)
 
 // Model is a vision-language model: a tower of images, and what makes vectors of texts that compare with those
 // of images. Whatever files it was read from, this is what commands use. It is safe for concurrent use.
 type Model struct {
 	*Tower
-	Name        string   // says architecture and size, for people: "CLIP ViT-B/16"
-	Recipe      Recipe   // how a picture becomes the pixels of a vector
-	MapSize     int      // pixels a side that maps are best made with
-	MapLayers   []int    // whose LeGrad maps are added
-	Scale, Bias float32  // the logit of a text is Scale times its cosine, plus Bias
-	Prompt      string   // how a class name is asked for, "a photo of a {}"; "" for as it is
-	Classes     []string // the only texts there are, where the model is a classifier; nil where any text will do
+	Name        string         // says architecture and size, for people: "CLIP ViT-B/16"
+	Recipe      picture.Recipe // how a picture becomes the pixels of a vector
+	MapSize     int            // pixels a side that maps are best made with
+	MapLayers   []int          // whose LeGrad maps are added
+	Scale, Bias float32        // the logit of a text is Scale times its cosine, plus Bias
+	Prompt      string         // how a class name is asked for, "a photo of a {}"; "" for as it is
+	Classes     []string       // the only texts there are, where the model is a classifier; nil where any text will do
 	Texts       TextEncoder
 }
 
@@ -54,35 +58,24 @@ func (m *Model) EncodeTexts(ctx context.Context, texts []string) ([]Text, error)
 	return m.Texts.EncodeTexts(ctx, texts)
 }
 
-// EncodeImage returns the vector of pixels [3, height, width], normalised as the recipe says.
+// EncodePicture returns the vector of a picture, which it prepares as the recipe says.
+func (m *Model) EncodePicture(ctx context.Context, im *picture.Image) (*Image, error) {
+	return m.EncodeImage(ctx, m.Recipe.Apply(im), m.Recipe.Size[1], m.Recipe.Size[0])
+}
+
+// EncodeImage returns the vector of pixels [3, height, width], normalised as the recipe says. What is left
+// right and below of the last whole patch is not seen, as in the references: SigLIP's images of 384 pixels have
+// 27 patches of 14.
 func (m *Model) EncodeImage(ctx context.Context, pixels []float32, height, width int) (*Image, error) {
-	return m.Tower.Encode(ctx, pixels, height, width)
+	h, w := height/m.Patch*m.Patch, width/m.Patch*m.Patch
+	if h == height && w == width || h == 0 || w == 0 {
+		return m.Encode(ctx, pixels, height, width)
+	}
+	seen := make([]float32, 0, 3*h*w)
+	for channel := range 3 {
+		for y := range h {
+			seen = append(seen, pixels[(channel*height+y)*width:][:w]...)
+		}
+	}
+	return m.Encode(ctx, seen, h, w)
 }
-
-// Recipe says how a picture becomes pixels, as the model was trained.
-type Recipe struct {
-	Size      [2]int // width and height, in pixels
-	Mode      Mode
-	Filter    Filter
-	Mean, Std [3]float32 // pixels 0…1 are normalised as (p - Mean)/Std
-	Shortest  int        // what the shorter side is resized to before a crop; 0 means as little as the crop needs
-}
-
-// Mode is how a picture of another aspect ratio becomes one of the size.
-type Mode int
-
-// The modes.
-const (
-	Squash            Mode = iota // each side is resized on its own
-	ShortestCrop                  // the shorter side is resized and the middle cut out, offsets rounded to even
-	ShortestCropFloor             // the same, offsets rounded down, as Hugging Face does
-)
-
-// Filter is the kernel of a resize.
-type Filter int
-
-// The filters, as Pillow has them.
-const (
-	Bicubic Filter = iota
-	Bilinear
-)

@@ -20,11 +20,12 @@ import torch
 from legrad import LeWrapper
 from open_clip.coca_model import CoCa
 from open_clip.model import CustomTextCLIP
-from open_clip.tokenizer import canonicalize_text
+from open_clip.tokenizer import canonicalize_text, get_clean_fn
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch.nn import functional as F
+from transformers import SiglipTokenizer
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 WIDTH, DEPTH, HEADS, PATCH, SIDE = 24, 3, 3, 8, 32
@@ -93,6 +94,18 @@ def encode(t, texts, clean):
 def huggingface_clean(text):
     """SiglipTokenizer's canonicalize_text and lower case: there a line below is punctuation like any other."""
     return canonicalize_text(text.replace("_", ""))
+
+
+CLEAN = ["A Photo_of a CAT.", "  two\n lines\tand   blanks ", "don't stop, can't won't: I'll we've!", "naïve café déjà vu façade", "ÅNGSTRÖM Ünïcödé ß ẞ", "I İ ı i",
+         "ΟΔΟΣ ΑΣ", "Привет, МИР!", "你好，世界。", "“curly” ‘quotes’ – en — em …", "&amp; &lt;b&gt; &amp;amp; &quot;x&quot;", "ﬁ ﬂ １２３ ＡＢＣ", "e\u0301 x\u200by\ufeffz",
+         "schÃ¶n cafÃ©", "snake_case-kebab #tag @user http://a.b/c?d=e", "$€£ © ™ ½ ²", "😀👩‍👩‍👧‍👦 🏳️‍🌈", "", "...", "\u00a0nbsp\u2009thin\u3000wide"]
+
+
+def do_cleaning():
+    """internal/tokenize/testdata/canonical.json: what the two references make of texts before they are cut."""
+    slow = SiglipTokenizer.__new__(SiglipTokenizer)  # its cleaning needs no vocabulary
+    rows = [{"text": x, "open_clip": get_clean_fn("canonicalize")(x), "huggingface": slow.canonicalize_text(x.lower())} for x in CLEAN]
+    dump(os.path.join(ROOT, "internal", "tokenize", "testdata"), "canonical.json", rows)
 
 
 def siglip(vocabulary, tanh):
@@ -334,6 +347,7 @@ def coca_maps(visual, image, texts, grid):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    do_cleaning()
     do_siglip()
     do_huggingface()
     do_coca("coca", 24)
