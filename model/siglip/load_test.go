@@ -101,24 +101,46 @@ func TestWrongTensors(t *testing.T) {
 		shape                []int
 		want                 string
 	}{
-		{"open", openWeights, "visual.trunk.attn_pool.latent", []int{24},
-			`"visual.trunk.attn_pool.latent" is [24], the model needs [1 1 24]`},
-		{"open", openWeights, "visual.trunk.attn_pool.kv.weight", []int{24, 48},
-			`"visual.trunk.attn_pool.kv.weight" is [24 48], the model needs [48 24]`},
-		{"open", openWeights, "visual.trunk.pos_embed", []int{16, 24},
-			`"visual.trunk.pos_embed" is [16 24], the model needs [1 16 24]`},
-		{"open", openWeights, "visual.trunk.patch_embed.proj.bias", nil,
-			`"visual.trunk.patch_embed.proj.bias" is missing`},
+		{
+			"open", openWeights, "visual.trunk.attn_pool.latent",
+			[]int{24},
+			`"visual.trunk.attn_pool.latent" is [24], the model needs [1 1 24]`,
+		},
+		{
+			"open", openWeights, "visual.trunk.attn_pool.kv.weight",
+			[]int{24, 48},
+			`"visual.trunk.attn_pool.kv.weight" is [24 48], the model needs [48 24]`,
+		},
+		{
+			"open", openWeights, "visual.trunk.pos_embed",
+			[]int{16, 24},
+			`"visual.trunk.pos_embed" is [16 24], the model needs [1 16 24]`,
+		},
+		{
+			"open", openWeights, "visual.trunk.patch_embed.proj.bias", nil,
+			`"visual.trunk.patch_embed.proj.bias" is missing`,
+		},
 		{"open", openWeights, "text.text_projection.bias", nil, `"text.text_projection.bias" is missing`},
-		{"open", openWeights, "visual.trunk.cls_token", []int{1},
-			`"visual.trunk.cls_token" [1]: the model of the config has no place for it`},
+		{
+			"open", openWeights, "visual.trunk.cls_token",
+			[]int{1},
+			`"visual.trunk.cls_token" [1]: the model of the config has no place for it`,
+		},
 		{"open", openWeights, "logit_scale", nil, "logit_scale"},
-		{"huggingface", hfWeights, "vision_model.head.attention.in_proj_weight", []int{24, 72},
-			`"vision_model.head.attention.in_proj_weight" is [24 72], the model needs [72 24]`},
-		{"huggingface", hfWeights, "text_model.head.weight", []int{20, 24},
-			`"text_model.head.weight" is [20 24], the model needs [24 20]`},
-		{"huggingface", hfWeights, "vision_model.post_layernorm.weight", nil,
-			`"vision_model.post_layernorm.weight" is missing`},
+		{
+			"huggingface", hfWeights, "vision_model.head.attention.in_proj_weight",
+			[]int{24, 72},
+			`"vision_model.head.attention.in_proj_weight" is [24 72], the model needs [72 24]`,
+		},
+		{
+			"huggingface", hfWeights, "text_model.head.weight",
+			[]int{20, 24},
+			`"text_model.head.weight" is [20 24], the model needs [24 20]`,
+		},
+		{
+			"huggingface", hfWeights, "vision_model.post_layernorm.weight", nil,
+			`"vision_model.post_layernorm.weight" is missing`,
+		},
 	} {
 		files := reshape(t, copied(t, c.folder), c.file, c.tensor, c.shape)
 		if _, err := vision.Load(files); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -245,6 +267,40 @@ func TestTowers(t *testing.T) {
 		if got.Width != want.width || got.Layers != want.layers || got.Heads != want.heads || got.Wide != want.wide ||
 			got.Patch != want.patch || got.Activation != want.activation || got.Grid != [2]int{384 / want.patch, 384 / want.patch} {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+// TestUnevenSize: a model for images that its patches do not fill leaves out the last rows and columns, as
+// SO400M/14 at 384 pixels does.
+func TestUnevenSize(t *testing.T) {
+	for name, files := range map[string]fstest.MapFS{
+		"OpenCLIP":     set(t, copied(t, "open"), openConfig, "model_cfg.vision_cfg.image_size", 37),
+		"Hugging Face": set(t, copied(t, "huggingface"), hfConfig, "vision_config.image_size", 37),
+	} {
+		m, err := vision.Load(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, part := make([]float32, 3*37*29), make([]float32, 0, 3*32*24)
+		for i := range whole {
+			whole[i] = float32(i%101)/50 - 1
+		}
+		for row := range 3 * 37 {
+			if row%37 < 32 {
+				part = append(part, whole[row*29:][:24]...)
+			}
+		}
+		got, err := m.EncodeImage(context.Background(), whole, 37, 29)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := m.EncodeImage(context.Background(), part, 32, 24)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Vector, want.Vector) || got.Height != 4 || got.Width != 3 {
+			t.Errorf("%s: an image of 29 x 37 is another than its upper left 24 x 32", name)
 		}
 	}
 }
