@@ -47,7 +47,8 @@ func TestSharedDecoding(t *testing.T) {
 func TestSharedResizing(t *testing.T) {
 	for _, f := range sharedFiles {
 		t.Run(f.name, func(t *testing.T) {
-			compare(t, decodedByPillow(t, f.name).Resize(64, 64, Bicubic), shared(t, f.name+"_resized64sq_u8"), 0)
+			got := decodedByPillow(t, f.name).Resize(64, 64, Bicubic)
+			compare(t, got, shared(t, f.name+"_resized64sq_u8"), 0)
 		})
 	}
 	photo := decodedByPillow(t, "b_photo")

@@ -56,9 +56,9 @@ func readPNG(data []byte) (pngFile, error) {
 	f := pngFile{turn: 1, end: len(pngMagic)}
 	pixels := false
 	for !f.whole && len(data)-f.end >= 12 {
-		length := int(binary.BigEndian.Uint32(data[f.end:]))
+		length := binary.BigEndian.Uint32(data[f.end:])
 		kind, rest := string(data[f.end+4:f.end+8]), data[f.end+8:]
-		if len(rest) < length+4 {
+		if uint64(len(rest)) < uint64(length)+4 {
 			break
 		}
 		body := rest[:length]
@@ -74,7 +74,7 @@ func readPNG(data []byte) (pngFile, error) {
 		case kind == "IEND":
 			f.whole = true
 		}
-		f.end += 12 + length
+		f.end += 12 + int(length)
 	}
 	if f.end == len(pngMagic) {
 		return f, ErrTruncated
