@@ -17,7 +17,7 @@ func TestSharedPools(t *testing.T) {
 	for name, maps := range map[string]int{"siglip_tiny": 14, "hf_siglip_tiny": 6, "coca_tiny": 1} {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.OpenShared(t, "..", name)
-			eachTier(t, func(t *testing.T) { comparePools(t, a, maps) })
+			goldentest.EachTier(t, func(t *testing.T) { comparePools(t, a, maps) })
 		})
 	}
 }
@@ -29,7 +29,7 @@ func TestReferencePools(t *testing.T) {
 	} {
 		t.Run(folder, func(t *testing.T) {
 			a := goldentest.Open(t, "../model/"+folder)
-			eachTier(t, func(t *testing.T) { comparePools(t, a, maps) })
+			goldentest.EachTier(t, func(t *testing.T) { comparePools(t, a, maps) })
 		})
 	}
 }

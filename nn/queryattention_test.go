@@ -181,6 +181,37 @@ func TestNormBack(t *testing.T) {
 	}
 }
 
+// TestUnitBack: the way back from length 1 is what central differences give, and of zeros it is zeros.
+func TestUnitBack(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 1))
+	f, y, back := make([]float32, 9), make([]float32, 9), make([]float32, 9)
+	for i := range f {
+		f[i], y[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
+	}
+	score := func(at int, step float64) (s float64) {
+		squares := 0.0
+		for i, v := range f {
+			x := float64(v)
+			if i == at {
+				x += step
+			}
+			squares += x * x
+			s += x * float64(y[i])
+		}
+		return s / math.Sqrt(squares)
+	}
+	UnitAt(f).Back(back, y)
+	for i, v := range back {
+		if want := (score(i, 1e-4) - score(i, -1e-4)) / 2e-4; math.Abs(float64(v)-want) > 1e-6 {
+			t.Errorf("value %d: %g, central differences say %g", i, v, want)
+		}
+	}
+	UnitAt(make([]float32, 9)).Back(back, y)
+	if slices.ContainsFunc(back, func(v float32) bool { return v != 0 }) {
+		t.Errorf("of zeros: %v", back)
+	}
+}
+
 // TestActivationOnRows: lengths that fill no row of 32 columns are as right as others.
 func TestActivationOnRows(t *testing.T) {
 	for _, n := range []int{1, 31, 32, 33, 100} {

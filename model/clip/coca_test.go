@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"evident/internal/goldentest"
-	"evident/internal/kernel"
 	"evident/model/clip"
 	"evident/nn"
 )
@@ -24,17 +23,10 @@ func TestCoCa(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := open()
-			for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
-				t.Run(tier.String(), func(t *testing.T) {
-					restore, err := kernel.Force(tier)
-					if err != nil {
-						t.Skipf("NOT TESTED: %v", err)
-					}
-					defer restore()
-					testCoCa(t, a, nn.FP32, 1e-4)
-					testCoCa(t, a, nn.Auto, 0.1)
-				})
-			}
+			goldentest.EachTier(t, func(t *testing.T) {
+				testCoCa(t, a, nn.FP32, 1e-4)
+				testCoCa(t, a, nn.Auto, 0.1)
+			})
 		})
 	}
 }

@@ -10,26 +10,11 @@ import (
 	"testing"
 
 	"evident/internal/goldentest"
-	"evident/internal/kernel"
 	"evident/model/siglip"
 	"evident/model/vision"
 	"evident/model/vit"
 	"evident/nn"
 )
-
-// eachTier runs a test in every tier that this CPU has.
-func eachTier(t *testing.T, run func(t *testing.T)) {
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
-		t.Run(tier.String(), func(t *testing.T) {
-			restore, err := kernel.Force(tier)
-			if err != nil {
-				t.Skipf("NOT TESTED: %v", err)
-			}
-			defer restore()
-			run(t)
-		})
-	}
-}
 
 func load(t testing.TB, folder string, precision nn.Precision) *vit.Model {
 	t.Helper()
@@ -52,7 +37,7 @@ func TestSharedGolden(t *testing.T) {
 	for _, name := range []string{"siglip_tiny", "hf_siglip_tiny"} {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.OpenShared(t, "../..", name)
-			eachTier(t, func(t *testing.T) {
+			goldentest.EachTier(t, func(t *testing.T) {
 				m := load(t, a.Folder, nn.FP32)
 				for in, out := range map[string]string{
 					"in_tokens": "out_text_embedding", "in_tokens_empty": "out_text_embedding_empty",
@@ -95,7 +80,7 @@ func TestReference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.Open(t, filepath.Join("testdata", name))
 			facts := readFacts(t, a.Folder)
-			eachTier(t, func(t *testing.T) {
+			goldentest.EachTier(t, func(t *testing.T) {
 				for precision, limit := range map[nn.Precision]float64{nn.FP32: 1e-4, nn.Auto: 0.1} {
 					m := load(t, a.Folder, precision)
 					if !near(m.Scale, facts.Scale) || !near(m.Bias, facts.Bias) {

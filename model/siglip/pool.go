@@ -3,7 +3,6 @@ package siglip
 import (
 	"context"
 	"fmt"
-	"math"
 	"sync"
 
 	"evident/model/vit"
@@ -49,6 +48,7 @@ type Point struct {
 	slope  []float32     // [F] act'(h)
 	norm   *nn.NormPoint // at y
 	vector []float32     // [D] e
+	unit   *nn.UnitPoint // at e
 }
 
 // at runs the pool on tokens that enter attention.
@@ -66,6 +66,7 @@ func (p *Pool) at(tokens []float32) *Point {
 	for i, v := range y {
 		point.vector[i] += v
 	}
+	point.unit = nn.UnitAt(point.vector)
 	return point
 }
 
@@ -99,23 +100,10 @@ func (p *Point) gradients(texts []float32) []float32 {
 	if len(texts)%d != 0 {
 		panic(fmt.Sprintf("siglip: %d values are not vectors of %d", len(texts), d))
 	}
-	count, squares := len(texts)/d, 0.0
-	for _, v := range p.vector {
-		squares += float64(v) * float64(v)
-	}
+	count := len(texts) / d
 	turned := make([]float32, count*d) // ∂s/∂e
-	if squares == 0 {                  // nothing to turn: every direction is as good
-		return turned
-	}
-	length := math.Sqrt(squares)
 	for t := range count {
-		text, along := texts[t*d:][:d], 0.0
-		for i, v := range p.vector {
-			along += float64(v) * float64(text[i])
-		}
-		for i, v := range p.vector {
-			turned[t*d+i] = float32((float64(text[i]) - float64(v)*along/squares) / length)
-		}
+		p.unit.Back(turned[t*d:][:d], texts[t*d:][:d])
 	}
 	raised, lowered := make([]float32, count*wide), make([]float32, count*d)
 	p.pool.raise.Forward(raised, turned, count)
