@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"evident/internal/goldentest"
-	"evident/internal/kernel"
 	"evident/model/vision"
 	"evident/model/vit"
 	"evident/nn"
@@ -18,7 +17,7 @@ func TestSharedCLIP(t *testing.T) {
 	for _, name := range []string{"openclip_tiny", "hf_clip_tiny"} {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.OpenShared(t, "..", name)
-			eachTier(t, func(t *testing.T) { compareMaps(t, a) })
+			goldentest.EachTier(t, func(t *testing.T) { compareMaps(t, a) })
 		})
 	}
 }
@@ -29,21 +28,7 @@ func TestReference(t *testing.T) {
 	for _, name := range []string{"clip-open", "clip-custom", "clip-hf", "timm-token", "timm-mean"} {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.Open(t, "../model/vision/testdata/"+name)
-			eachTier(t, func(t *testing.T) { compareMaps(t, a) })
-		})
-	}
-}
-
-// eachTier runs a test in every tier that this CPU has.
-func eachTier(t *testing.T, run func(t *testing.T)) {
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
-		t.Run(tier.String(), func(t *testing.T) {
-			restore, err := kernel.Force(tier)
-			if err != nil {
-				t.Skipf("NOT TESTED: %v", err)
-			}
-			defer restore()
-			run(t)
+			goldentest.EachTier(t, func(t *testing.T) { compareMaps(t, a) })
 		})
 	}
 }

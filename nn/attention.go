@@ -13,6 +13,7 @@ type attention struct {
 	heads  int       // h
 	size   int       // of a head, d/h
 	causal bool      // no weight on tokens behind the query
+	hidden []bool    // [M] tokens on which the last query of their sequence puts no weight; nil for none
 	qkv    matrix    // [M, 3d]: queries, keys, values, each [h, size]
 	out    matrix    // [M, d]
 	maps   []float32 // for each sequence [h, n, n]: gets the weights; nil where nobody asked
@@ -137,8 +138,16 @@ func (a *attention) packBF16(s *scratch, head, from, n, padded int) {
 
 func (a *attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.size))) }
 
-// hide takes from queries [first, first+rows) the keys behind them.
-func (a *attention) hide(scores []float32, ld, first, rows, n int) {
+// hide takes from queries [first, first+rows) of the sequence that begins at from the keys behind them, and
+// from its last query those that are hidden.
+func (a *attention) hide(scores []float32, ld, from, first, rows, n int) {
+	if a.hidden != nil && first+rows == n {
+		for j, hidden := range a.hidden[from : from+n] {
+			if hidden {
+				scores[(rows-1)*ld+j] = float32(math.Inf(-1))
+			}
+		}
+	}
 	if !a.causal {
 		return
 	}
@@ -158,7 +167,7 @@ func (a *attention) tileF32(s *scratch, scores []float32, head, from, row, rows,
 	a.set.TileF32(scores, ld, q, a.qkv.ld, s.keys.f32, nil, rows, a.size, full)
 	a.set.TileF32(scores[full*kernel.Columns:], ld, q, a.qkv.ld,
 		s.keys.f32[full*kernel.Columns*a.size:], s.mask, rows, a.size, 1)
-	a.hide(scores, ld, row-from, rows, n)
+	a.hide(scores, ld, from, row-from, rows, n)
 	a.set.Softmax(scores, rows, padded, ld, a.scale())
 	for p := range a.panels() {
 		a.set.TileF32(s.tile, kernel.Columns, scores, ld,
@@ -176,7 +185,7 @@ func (a *attention) tileBF16(
 	a.set.TileBF16(scores, ld, q, a.qkv.ld, s.keys.bf16, nil, rows, a.size/2, full)
 	a.set.TileBF16(scores[full*kernel.Columns:], ld, q, a.qkv.ld,
 		s.keys.bf16[full*kernel.Columns*a.size:], s.mask, rows, a.size/2, 1)
-	a.hide(scores, ld, row-from, rows, n)
+	a.hide(scores, ld, from, row-from, rows, n)
 	a.set.SoftmaxBF16(weights, ldw, s.inverse, scores, rows, padded, ld, a.scale())
 	pairs := (n + 1) / 2
 	for p := range a.panels() {

@@ -49,10 +49,25 @@ func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) erro
 	return e.ForwardKeep(ctx, x, seqs, nil)
 }
 
+// ForwardHiding is [Encoder.Forward] where the last token of a sequence does not see those of its tokens that
+// are hidden [M], itself among them if it is; at least one it must see. CoCa's texts are read so.
+func (e *Encoder) ForwardHiding(ctx context.Context, x []float32, seqs Sequences, hidden []bool) error {
+	if len(hidden) != seqs.Rows() {
+		panic(fmt.Sprintf("nn: %d tokens are hidden or not, there are %d", len(hidden), seqs.Rows()))
+	}
+	return e.run(ctx, x, seqs, nil, hidden)
+}
+
 // ForwardKeep is [Encoder.Forward] that also leaves behind what the layers named in keep computed.
 // The result is the same to the bit.
 func (e *Encoder) ForwardKeep(
 	ctx context.Context, x []float32, seqs Sequences, keep map[int]*Kept,
+) error {
+	return e.run(ctx, x, seqs, keep, nil)
+}
+
+func (e *Encoder) run(
+	ctx context.Context, x []float32, seqs Sequences, keep map[int]*Kept, hidden []bool,
 ) error {
 	seqs.Check()
 	if len(x) < seqs.Rows()*e.Width {
@@ -72,6 +87,9 @@ func (e *Encoder) ForwardKeep(
 			}
 			l := &e.Layers[i]
 			pass := pass{w: w, d: e.Width, seqs: group.seqs, causal: e.Causal, kept: keep[i].at(l, e.Width, group)}
+			if hidden != nil {
+				pass.hidden = hidden[group.first:]
+			}
 			l.forward(pass, x[group.first*e.Width:])
 		}
 	}
@@ -129,6 +147,7 @@ type pass struct {
 	d      int // model width
 	seqs   Sequences
 	causal bool
+	hidden []bool
 	kept   Kept
 }
 
@@ -188,8 +207,8 @@ func (l *EncoderLayer) attend(p pass, stream matrix) {
 		}
 	}
 	a := attention{
-		set: w.set, d: d, heads: l.Heads, size: size, causal: p.causal, qkv: qkv, out: mixed,
-		maps: p.kept.Weights,
+		set: w.set, d: d, heads: l.Heads, size: size, causal: p.causal, hidden: p.hidden, qkv: qkv,
+		out: mixed, maps: p.kept.Weights,
 	}
 	a.run(w, p.seqs)
 	l.Out.multiply(w, output{matrix: stream, add: true},

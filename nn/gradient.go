@@ -125,7 +125,7 @@ func (g *BlockGradient) At(ctx context.Context, k *Kept, n int) (*Point, error) 
 	defer w.release()
 	normed := make([]float32, n*d)
 	shared.do(w.threads, n, float64(n*g.Wide)*32, func(_, row int) {
-		p.scale[row] = normalise(normed[row*d:][:d], k.Attended[row*d:][:d], g.epsilon)
+		p.scale[row] = float32(standardise(normed[row*d:][:d], k.Attended[row*d:][:d], g.epsilon))
 		g.gates(w.set, p.slope[row*ld:][:ld], p.uneven[row*ld:][:ld], k.Raised[row*g.Wide:][:g.Wide])
 	})
 	if err := ctx.Err(); err != nil {
@@ -147,8 +147,8 @@ func (g *BlockGradient) gates(set *kernel.Set, slope, uneven, h []float32) {
 	}
 }
 
-// normalise writes (x - mean)/deviation and returns one over the deviation.
-func normalise(dst, x []float32, epsilon float32) float32 {
+// standardise writes (x - mean)/deviation and returns one over the deviation.
+func standardise[T float32 | float64](dst []T, x []float32, epsilon float32) float64 {
 	sum, squares := 0.0, 0.0
 	for _, v := range x {
 		sum += float64(v)
@@ -159,9 +159,9 @@ func normalise(dst, x []float32, epsilon float32) float32 {
 	}
 	r := 1 / math.Sqrt(squares/float64(len(x))+float64(epsilon))
 	for i, v := range x {
-		dst[i] = float32((float64(v) - mean) * r)
+		dst[i] = T((float64(v) - mean) * r)
 	}
-	return float32(r)
+	return r
 }
 
 // packValues lays the values of each head out as columns.

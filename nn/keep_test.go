@@ -181,3 +181,59 @@ func BenchmarkMaps(b *testing.B) {
 		}
 	}
 }
+
+// TestHidden: in one layer the last token of a sequence becomes what it would be without the tokens hidden from
+// it, all others what they are; in every group of a batch, on any number of threads.
+func TestHidden(t *testing.T) {
+	for name, causal := range map[string]bool{"causal": true, "all see all": false} {
+		t.Run(name, func(t *testing.T) {
+			everyTier(t, func(t *testing.T) {
+				for precision, limit := range map[Precision]float64{FP32: 1e-5, BF16: 2e-2} {
+					testHidden(t, variant{shape{1, 3, 14, 41}, true, causal}, precision, limit)
+				}
+			})
+		})
+	}
+}
+
+func testHidden(t *testing.T, v variant, precision Precision, limit float64) {
+	t.Helper()
+	seqs, d := Sequences{0, 37, 38, 1000, 1051, 1070}, v.width()
+	r := rand.New(rand.NewPCG(8, 3))
+	e, input := v.build(randomWeights(r, v.shape), GELU, precision), random(r, seqs.Rows()*v.width(), 1)
+	hidden := make([]bool, seqs.Rows())
+	for i := range hidden {
+		hidden[i] = r.IntN(3) == 0
+	}
+	for _, end := range seqs[1:] {
+		hidden[end-1] = false
+	}
+	run := func(x []float32, seqs Sequences, hidden []bool) []float32 {
+		x = slices.Clone(x)
+		if err := e.ForwardHiding(context.Background(), x, seqs, hidden); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	plain, got := run(input, seqs, make([]bool, len(hidden))), run(input, seqs, hidden)
+	e.Threads = 1
+	if !slices.Equal(got, run(input, seqs, hidden)) {
+		t.Error("one thread computes something else")
+	}
+	for i, end := range seqs[1:] {
+		var seen []float32
+		for row := seqs[i]; row < end; row++ {
+			if !hidden[row] {
+				seen = append(seen, input[row*d:][:d]...)
+			}
+		}
+		n := len(seen) / d
+		want := run(seen, Sequences{0, n}, make([]bool, n))[(n-1)*d:]
+		if err := relativeError(got[(end-1)*d:end*d], widen(want)); !(err <= limit) {
+			t.Errorf("the last token of sequence %d sees what is hidden: relative error %g, limit %g", i, err, limit)
+		}
+		if first := seqs[i]; !slices.Equal(got[first*d:(end-1)*d], plain[first*d:(end-1)*d]) {
+			t.Errorf("sequence %d: what is hidden from the last token changes others", i)
+		}
+	}
+}

@@ -93,6 +93,12 @@ func (l *Linear) Weight() []float32 {
 	return w
 }
 
+// Transposed returns the way back through the layer, y·W: its weight is Wᵀ [In, Out], in float32, without a
+// bias.
+func (l *Linear) Transposed() *Linear {
+	return NewLinear(transposed(l.Weight(), l.Out, l.In), nil, l.Out, l.In, FP32)
+}
+
 // panelSize is the number of values of one packed panel.
 func (l *Linear) panelSize(p Precision) int {
 	together := [...]int{FP32: 1, BF16: 2, Int8: kernel.Quad}[p]

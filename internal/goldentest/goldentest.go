@@ -14,8 +14,23 @@ import (
 	"strings"
 	"testing"
 
+	"evident/internal/kernel"
 	"evident/internal/weights"
 )
+
+// EachTier runs a test in every tier that this CPU has.
+func EachTier(t *testing.T, run func(t *testing.T)) {
+	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
+		t.Run(tier.String(), func(t *testing.T) {
+			restore, err := kernel.Force(tier)
+			if err != nil {
+				t.Skipf("NOT TESTED: %v", err)
+			}
+			defer restore()
+			run(t)
+		})
+	}
+}
 
 // Arrays is a model's folder with what a reference computed from it: NAME.npy beside the model, or all of
 // them in golden.safetensors.

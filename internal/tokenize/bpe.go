@@ -25,13 +25,16 @@ type BPE struct {
 	opts      BPEOptions
 	bytes     [256]int32
 	ends      *[256]int32 // entries of a word's last byte, where the vocabulary marks it; else nil
-	merges    map[uint64]merge
+	merges    merges
 	words     map[string]int32 // entries by their bytes, for IgnoreMerges
 	scratches sync.Pool
 }
 
 // merge is what two neighbours become, and how early in training.
 type merge struct{ rank, id int32 }
+
+// merges are the merges by the pair that they join (pairKey).
+type merges map[uint64]merge
 
 func pairKey(left, right int32) uint64 { return uint64(uint32(left))<<32 | uint64(uint32(right)) }
 
@@ -59,7 +62,7 @@ func newBPE(t table, pairs [][2]string, opts BPEOptions) (*BPE, error) {
 	if opts.End == "" {
 		opts.End = "</s>"
 	}
-	b := &BPE{table: t, opts: opts, merges: make(map[uint64]merge, len(pairs))}
+	b := &BPE{table: t, opts: opts}
 	for value, name := range byteNames() {
 		id, ok := t.ids[string(name)]
 		if !ok {
@@ -67,17 +70,9 @@ func newBPE(t table, pairs [][2]string, opts BPEOptions) (*BPE, error) {
 		}
 		b.bytes[value] = id
 	}
-	for rank, p := range pairs {
-		var ids [3]int32
-		for i, piece := range []string{p[0], p[1], p[0] + p[1]} {
-			id, ok := t.ids[piece]
-			if !ok {
-				return nil, fmt.Errorf("merge %d, %q and %q: the vocabulary has no token %q",
-					rank, p[0], p[1], piece)
-			}
-			ids[i] = id
-		}
-		b.merges[pairKey(ids[0], ids[1])] = merge{int32(rank), ids[2]}
+	var err error
+	if b.merges, err = newMerges(t, pairs); err != nil {
+		return nil, err
 	}
 	begin, err := t.need(opts.Begin)
 	if err != nil {
@@ -93,6 +88,24 @@ func newBPE(t table, pairs [][2]string, opts BPEOptions) (*BPE, error) {
 	}
 	b.scratches.New = func() any { return new(pieces) }
 	return b, nil
+}
+
+// newMerges finds the ids of pairs of tokens, the earliest merge first, and of what they become.
+func newMerges(t table, pairs [][2]string) (merges, error) {
+	all := make(merges, len(pairs))
+	for rank, p := range pairs {
+		var ids [3]int32
+		for i, piece := range []string{p[0], p[1], p[0] + p[1]} {
+			id, ok := t.ids[piece]
+			if !ok {
+				return nil, fmt.Errorf("merge %d, %q and %q: the vocabulary has no token %q",
+					rank, p[0], p[1], piece)
+			}
+			ids[i] = id
+		}
+		all[pairKey(ids[0], ids[1])] = merge{int32(rank), ids[2]}
+	}
+	return all, nil
 }
 
 // wordsOf returns the entries that are byte sequences, by those bytes.
@@ -200,17 +213,30 @@ func (b *BPE) appendWord(dst []Token, text string, from, to int, p *pieces) []To
 		return append(dst, Token{id, from, to})
 	}
 	n := len(word)
-	p.ids, p.prev, p.next, p.queue = p.ids[:0], p.prev[:0], p.next[:0], p.queue[:0]
+	p.ids = p.ids[:0]
 	for i := range n {
 		p.ids = append(p.ids, b.bytes[word[i]])
-		p.prev = append(p.prev, int32(i)-1)
-		p.next = append(p.next, int32(i)+1)
 	}
 	if b.ends != nil && n > 0 {
 		p.ids[n-1] = b.ends[word[n-1]]
 	}
+	b.merges.join(p)
+	for i := int32(0); i < int32(n); i = p.next[i] {
+		dst = append(dst, Token{p.ids[i], from + int(i), from + int(p.next[i])})
+	}
+	return dst
+}
+
+// join merges neighbours among p.ids until no merge is left, the earliest learnt first.
+func (m merges) join(p *pieces) {
+	n := len(p.ids)
+	p.prev, p.next, p.queue = p.prev[:0], p.next[:0], p.queue[:0]
 	for i := range int32(n) {
-		b.propose(p, i)
+		p.prev = append(p.prev, i-1)
+		p.next = append(p.next, i+1)
+	}
+	for i := range int32(n) {
+		m.propose(p, i)
 	}
 	for len(p.queue) > 0 {
 		c := p.pop()
@@ -221,7 +247,7 @@ func (b *BPE) appendWord(dst []Token, text string, from, to int, p *pieces) []To
 		if right == int32(n) {
 			continue // swallowed meanwhile
 		}
-		if m, ok := b.merges[pairKey(p.ids[c.at], p.ids[right])]; !ok || m.id != c.id {
+		if now, ok := m[pairKey(p.ids[c.at], p.ids[right])]; !ok || now.id != c.id {
 			continue // a neighbour changed meanwhile
 		}
 		p.ids[c.at], p.ids[right] = c.id, -1
@@ -229,25 +255,21 @@ func (b *BPE) appendWord(dst []Token, text string, from, to int, p *pieces) []To
 		if after := p.next[right]; after < int32(n) {
 			p.prev[after] = c.at
 		}
-		b.propose(p, c.at)
+		m.propose(p, c.at)
 		if p.prev[c.at] >= 0 {
-			b.propose(p, p.prev[c.at])
+			m.propose(p, p.prev[c.at])
 		}
 	}
-	for i := int32(0); i < int32(n); i = p.next[i] {
-		dst = append(dst, Token{p.ids[i], from + int(i), from + int(p.next[i])})
-	}
-	return dst
 }
 
-// propose queues the merge of the piece at byte at with its right neighbour, if there is one.
-func (b *BPE) propose(p *pieces, at int32) {
+// propose queues the merge of the piece at place at with its right neighbour, if there is one.
+func (m merges) propose(p *pieces, at int32) {
 	right := p.next[at]
 	if int(right) >= len(p.ids) {
 		return
 	}
-	if m, ok := b.merges[pairKey(p.ids[at], p.ids[right])]; ok {
-		p.push(candidate{m.rank, at, m.id})
+	if found, ok := m[pairKey(p.ids[at], p.ids[right])]; ok {
+		p.push(candidate{found.rank, at, found.id})
 	}
 }
 

@@ -19,6 +19,11 @@ func cleanHuggingFace(text string) string {
 // cleanOpenCLIP is what open_clip does to a text before it is cut into words: repair (ftfy), HTML
 // entities resolved twice, white space as single blanks, lower case.
 func cleanOpenCLIP(text string) string {
+	return lowerEach(finalSigmas(strings.Join(strings.Fields(cleanBasic(text)), " ")))
+}
+
+// cleanBasic repairs a text and resolves HTML entities twice.
+func cleanBasic(text string) string {
 	const rounds = 8 // a repair can uncover another; real text needs one or two
 	for range rounds {
 		before := text
@@ -30,8 +35,7 @@ func cleanOpenCLIP(text string) string {
 			break
 		}
 	}
-	text = html.UnescapeString(html.UnescapeString(text))
-	return lowerEach(finalSigmas(strings.Join(strings.Fields(text), " ")))
+	return html.UnescapeString(html.UnescapeString(text))
 }
 
 // repair undoes what ftfy 6 undoes, as far as text in UTF-8 read as Windows-1252 goes: of the

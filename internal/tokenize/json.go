@@ -72,6 +72,8 @@ type jsonModel struct {
 	Dropout      *float64         `json:"dropout"`
 	ByteFallback bool             `json:"byte_fallback"`
 	IgnoreMerges bool             `json:"ignore_merges"`
+	FuseUnk      bool             `json:"fuse_unk"`
+	UnkID        *int             `json:"unk_id"`
 }
 
 // jsonMerge is "a b" in older files and ["a", "b"] in newer ones.

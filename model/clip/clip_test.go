@@ -183,22 +183,25 @@ func TestMismatch(t *testing.T) {
 // TestRefused: what would be computed wrongly is refused by name.
 func TestRefused(t *testing.T) {
 	for want, change := range map[string]map[string]any{
-		"ResNets are not supported":                 {"model_cfg.vision_cfg.layers": []int{3, 4, 6, 3}},
-		`timm's "vit_base_patch16_siglip_224"`:      {"model_cfg.vision_cfg.timm_model_name": "vit_base_patch16_siglip_224"},
-		"attentional_pool is not supported":         {"model_cfg.vision_cfg.attentional_pool": true},
-		`pool_type is "none", want tok or avg`:      {"model_cfg.vision_cfg.pool_type": "none"},
-		"patches of [5 6] pixels are not square":    {"model_cfg.vision_cfg.patch_size": []int{5, 6}},
-		"a width of 21 is no number of heads":       {"model_cfg.vision_cfg.head_width": 8},
-		"vision_cfg.mlp_ratio is 0":                 {"model_cfg.vision_cfg.mlp_ratio": 0},
-		`"roberta-base" of Hugging Face`:            {"model_cfg.text_cfg.hf_model_name": "roberta-base"},
-		"a class token in the text tower":           {"model_cfg.text_cfg.embed_cls": true},
-		`want argmax, last or first`:                {"model_cfg.text_cfg.pool_type": "eos"},
-		"a width of 22 is not 3 heads":              {"model_cfg.text_cfg.heads": 3},
-		"text_cfg.vocab_size is -1":                 {"model_cfg.text_cfg.vocab_size": -1},
-		`resize_mode is "longest"`:                  {"preprocess_cfg.resize_mode": "longest"},
-		"std is [0 1 1]":                            {"preprocess_cfg.std": []float32{0, 1, 1}},
-		"mean has 1 channels, want 3":               {"preprocess_cfg.mean": []float32{0.5}},
-		"tokenizer has 545 tokens, the config prom": {"model_cfg.text_cfg.vocab_size": 200},
+		"ResNets are not supported":              {"model_cfg.vision_cfg.layers": []int{3, 4, 6, 3}},
+		`timm's "vit_base_patch16_siglip_224"`:   {"model_cfg.vision_cfg.timm_model_name": "vit_base_patch16_siglip_224"},
+		`attentional_pool is "parallel"`:         {"model_cfg.vision_cfg.attentional_pool": "parallel"},
+		`pool_type is "none", want tok or avg`:   {"model_cfg.vision_cfg.pool_type": "none"},
+		"patches of [5 6] pixels are not square": {"model_cfg.vision_cfg.patch_size": []int{5, 6}},
+		"a width of 21 is no number of heads":    {"model_cfg.vision_cfg.head_width": 8},
+		"vision_cfg.mlp_ratio is 0":              {"model_cfg.vision_cfg.mlp_ratio": 0},
+		`"roberta-base" of Hugging Face`:         {"model_cfg.text_cfg.hf_model_name": "roberta-base"},
+		"a class token in a text tower without": {
+			"model_cfg.text_cfg.embed_cls": true, "model_cfg.text_cfg.no_causal_mask": true,
+		},
+		"an attentional pool of 256 queries, 8 heads": {"model_cfg.vision_cfg.attentional_pool": true},
+		`want argmax, last or first`:                  {"model_cfg.text_cfg.pool_type": "eos"},
+		"a width of 22 is not 3 heads":                {"model_cfg.text_cfg.heads": 3},
+		"text_cfg.vocab_size is -1":                   {"model_cfg.text_cfg.vocab_size": -1},
+		`resize_mode is "longest"`:                    {"preprocess_cfg.resize_mode": "longest"},
+		"std is [0 1 1]":                              {"preprocess_cfg.std": []float32{0, 1, 1}},
+		"mean has 1 channels, want 3":                 {"preprocess_cfg.mean": []float32{0.5}},
+		"tokenizer has 545 tokens, the config prom":   {"model_cfg.text_cfg.vocab_size": 200},
 	} {
 		files := set(t, folder(t, "clip-open"), openConfig, change)
 		if strings.HasPrefix(want, "tokenizer") { // else the table's shape is wrong first

@@ -111,7 +111,11 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := readHFRecipe(folder, c.Vision.ImageSize)
+	side := c.Vision.ImageSize
+	recipe, err := ReadHFRecipe(folder, picture.Recipe{
+		Size: [2]int{side, side}, Mode: picture.ShortestCropFloor, Filter: picture.Bicubic,
+		Mean: picture.CLIPMean, Std: picture.CLIPStd,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -213,12 +217,9 @@ func (s *hfSize) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(s))
 }
 
-// readHFRecipe reads preprocessor_config.json; without one pictures are prepared as for OpenAI's CLIP.
-func readHFRecipe(folder fs.FS, side int) (picture.Recipe, error) {
+// ReadHFRecipe reads preprocessor_config.json. What it leaves open stays as in r, and without one all of r does.
+func ReadHFRecipe(folder fs.FS, r picture.Recipe) (picture.Recipe, error) {
 	const name = "preprocessor_config.json"
-	r := picture.Recipe{
-		Size: [2]int{side, side}, Mode: picture.ShortestCropFloor, Filter: picture.Bicubic, Mean: picture.CLIPMean, Std: picture.CLIPStd,
-	}
 	data, err := fs.ReadFile(folder, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil

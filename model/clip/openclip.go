@@ -47,7 +47,16 @@ type OpenVision struct {
 	AttentionPool json.RawMessage `json:"attentional_pool"` // true, or the name of a kind
 	PoolQueries   int             `json:"attn_pooler_queries"`
 	PoolHeads     int             `json:"attn_pooler_heads"`
+	TimmSizes     *TimmSizes      `json:"timm_model_kwargs_for_tiny"`
 	OpenNorms
+}
+
+// TimmSizes are sizes that no model of timm has, as small models have them which tests use.
+type TimmSizes struct {
+	Width  int `json:"embed_dim"`
+	Layers int `json:"depth"`
+	Heads  int `json:"num_heads"`
+	Patch  int `json:"patch_size"`
 }
 
 // OpenText is text_cfg.
@@ -63,6 +72,7 @@ type OpenText struct {
 	NotCausal      bool     `json:"no_causal_mask"`
 	Pool           string   `json:"pool_type"`
 	ProjectionBias bool     `json:"proj_bias"`
+	Projection     string   `json:"proj_type"` // "none", or a matrix
 	HFModel        string   `json:"hf_model_name"`
 	HFTokenizer    string   `json:"hf_tokenizer_name"`
 	OpenNorms
@@ -132,13 +142,16 @@ func (c *OpenText) check(size int) error {
 	if c.HFModel != "" {
 		return fmt.Errorf("the text tower is %q of Hugging Face, which is not supported", c.HFModel)
 	}
-	if c.ClassToken {
-		return errors.New("a class token in the text tower (embed_cls) is not supported")
+	if c.ClassToken && c.NotCausal {
+		return errors.New("a class token in a text tower without causal mask (embed_cls, no_causal_mask) is not supported")
 	}
 	switch c.Pool {
 	case "argmax", "last", "first":
 	default:
 		return fmt.Errorf("text_cfg.pool_type is %q, want argmax, last or first", c.Pool)
+	}
+	if c.Projection == "none" && c.Width != size {
+		return fmt.Errorf("texts of width %d are not projected to vectors of %d (proj_type none)", c.Width, size)
 	}
 	return checkSizes(map[string]int{
 		"embed_dim": size, "text_cfg.width": c.Width, "text_cfg.layers": c.Layers, "text_cfg.heads": c.Heads,
@@ -178,13 +191,17 @@ func (n *OpenNorms) epsilon() float32 {
 	return 1e-5
 }
 
-// LoadOpen reads a folder of OpenCLIP whose image tower is its own VisionTransformer.
+// LoadOpen reads a folder of OpenCLIP whose image tower is its own VisionTransformer: CLIP, or CoCa without what
+// makes captions.
 func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	c, err := ReadOpenConfig(folder)
 	if err != nil {
 		return nil, err
 	}
 	v, err := c.Model.Vision.stack(c.Model.QuickGELU, opts)
+	if err == nil {
+		err = c.Model.checkPool()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read open_clip_config.json: %w", err)
 	}
@@ -200,7 +217,7 @@ func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	r := weights.NewReader(file)
 	tower, text := c.Model.readTower(r, v), ReadOpenText(r, c, opts)
 	m = &vit.Model{
-		Name: "CLIP " + family(v.Layers, v.Width, c.Model.Vision.Patch[0]), Tower: tower, Recipe: recipe,
+		Name: c.Model.kind() + family(v.Layers, v.Width, c.Model.Vision.Patch[0]), Tower: tower, Recipe: recipe,
 		MapSize: MapSide(c.Model.Vision.Patch[0]), MapLayers: LastLayers(v.Layers), Prompt: "a photo of a {}",
 	}
 	m.Scale, m.Bias = ReadScale(r)
@@ -244,8 +261,8 @@ func (c *OpenVision) stack(quick bool, opts Options) (vit.Stack, error) {
 	if c.Pool != "tok" && c.Pool != "avg" {
 		return vit.Stack{}, fmt.Errorf("vision_cfg.pool_type is %q, want tok or avg", c.Pool)
 	}
-	if c.Attends() {
-		return vit.Stack{}, errors.New("vision_cfg.attentional_pool is not supported")
+	if c.Attends() && string(c.AttentionPool) != "true" {
+		return vit.Stack{}, fmt.Errorf("vision_cfg.attentional_pool is %s, only true is known", c.AttentionPool)
 	}
 	if c.HeadWidth <= 0 || c.Width%c.HeadWidth != 0 {
 		return vit.Stack{}, fmt.Errorf("a width of %d is no number of heads of %d", c.Width, c.HeadWidth)
@@ -271,6 +288,13 @@ func (c *OpenVision) Attends() bool {
 // readTower reads the image tower; after an error of r it returns nil.
 func (c *OpenModel) readTower(r *weights.Reader, s vit.Stack) *vit.Tower {
 	p := c.Vision.ReadParts(r, s)
+	if c.Vision.Attends() {
+		r.SkipUnder("text_decoder.") // makes captions
+		if p.Pool = c.readQueryPool(r, s); r.Err() != nil {
+			return nil
+		}
+		return vit.New(p)
+	}
 	of := vit.Class
 	switch {
 	case c.Vision.Pool == "avg" && c.Vision.NormAfter:
@@ -319,19 +343,28 @@ func ReadOpenText(r *weights.Reader, c *OpenConfig, opts Options) *TextTower {
 		Width: t.Width, Layers: t.Layers, Heads: t.Heads, Wide: int(float64(t.Width) * t.Ratio), Epsilon: t.epsilon(),
 		Activation: opts.activation(t.activation(c.Model.QuickGELU)), LayerScale: t.LayerScale != nil, Precision: opts.Precision,
 	}
+	places := t.Context
+	var class []float32
+	if t.ClassToken {
+		places++
+		class = r.Tensor(prefix+"cls_emb", t.Width)
+	}
 	p := TextParts{
 		TextOptions: TextOptions{
 			Context: t.Context, Vocabulary: t.Vocabulary, Causal: !t.NotCausal,
 			Pooling: map[string]TextPooling{"argmax": HighestID, "last": Last, "first": First}[t.Pool],
 		},
 		Tokens:    r.Table(prefix+"token_embedding.weight", t.Vocabulary, t.Width),
-		Positions: r.Tensor(prefix+"positional_embedding", t.Context, t.Width),
+		Positions: r.Tensor(prefix+"positional_embedding", places, t.Width),
+		Class:     class,
 		Blocks:    vit.OpenCLIP.Blocks(r, prefix+"transformer.", s),
 		Norm:      vit.ReadNorm(r, prefix+"ln_final", t.Width, s.Epsilon),
 	}
-	if t.ProjectionBias {
+	switch {
+	case t.Projection == "none":
+	case t.ProjectionBias:
 		p.Projection = vit.ReadLinear(r, prefix+"text_projection", t.Width, c.Model.Size, nn.FP32)
-	} else {
+	default:
 		p.Projection = vit.ReadTransposed(r, prefix+"text_projection", t.Width, c.Model.Size, nn.FP32)
 	}
 	if r.Err() != nil {

@@ -19,10 +19,11 @@ type TextTower struct {
 	Size  int // E
 
 	tokens     *weights.Table // [vocabulary, D]
-	positions  []float32      // [Context, D]
+	positions  []float32      // [Context, D], and one more for a class token
+	class      []float32      // [D] see TextParts
 	encoder    nn.Encoder
 	norm       *nn.LayerNorm
-	projection *nn.Linear // [E, D]
+	projection *nn.Linear // [E, D]; nil for none, and then E is D
 }
 
 // TextOptions says how a text tower reads tokens.
@@ -50,22 +51,27 @@ const (
 type TextParts struct {
 	TextOptions
 	Tokens     *weights.Table // [Vocabulary, D]
-	Positions  []float32      // [Context, D]
+	Positions  []float32      // [Context, D], and one more for Class
+	Class      []float32      // [D] a token behind each text that stands for it, as CoCa has it; nil for none
 	Blocks     []nn.EncoderLayer
 	Norm       *nn.LayerNorm
-	Projection *nn.Linear // [E, D]
+	Projection *nn.Linear // [E, D]; nil for none
 }
 
 // NewText puts a text tower together.
 func NewText(p TextParts) *TextTower {
 	d := p.Tokens.Columns
-	if p.Tokens.Rows != p.Vocabulary || len(p.Positions) != p.Context*d || p.Projection.In != d {
+	from, size := d, d
+	if p.Projection != nil {
+		from, size = p.Projection.In, p.Projection.Out
+	}
+	if p.Tokens.Rows != p.Vocabulary || len(p.Positions) != p.Context*d+len(p.Class) || from != d {
 		panic(fmt.Sprintf("clip: %d tokens, %d values of positions and a projection of %d do not fit width %d",
-			p.Tokens.Rows, len(p.Positions), p.Projection.In, d))
+			p.Tokens.Rows, len(p.Positions), from, d))
 	}
 	return &TextTower{
-		TextOptions: p.TextOptions, Width: d, Size: p.Projection.Out,
-		tokens: p.Tokens, positions: p.Positions, norm: p.Norm, projection: p.Projection,
+		TextOptions: p.TextOptions, Width: d, Size: size,
+		tokens: p.Tokens, positions: p.Positions, class: p.Class, norm: p.Norm, projection: p.Projection,
 		encoder: nn.Encoder{Width: d, Layers: p.Blocks, Causal: p.Causal},
 	}
 }
@@ -82,9 +88,17 @@ func (e *InputError) Error() string { return fmt.Sprintf("input %d %s", e.Input,
 func (t *TextTower) Encode(ctx context.Context, inputs [][]int32) ([]vit.Text, error) {
 	inputs = slices.Clone(inputs)
 	seqs, pooled := make(nn.Sequences, 1, len(inputs)+1), make([]int, len(inputs))
+	var hidden []bool // from class tokens
 	for i, ids := range inputs {
 		if err := t.check(i, ids); err != nil {
 			return nil, fmt.Errorf("encode texts: %w", err)
+		}
+		if t.class != nil {
+			inputs[i] = t.beforeClass(ids)
+			hidden = append(hidden, t.hidden(inputs[i])...)
+			seqs = append(seqs, len(hidden))
+			pooled[i] = len(hidden) - 1
+			continue
 		}
 		if !t.Causal || t.Pooling == Last {
 			ids = t.padded(ids)
@@ -101,7 +115,7 @@ func (t *TextTower) Encode(ctx context.Context, inputs [][]int32) ([]vit.Text, e
 	for i := range inputs {
 		t.embed(rows[seqs[i]*t.Width:seqs[i+1]*t.Width], inputs[i])
 	}
-	if err := t.encoder.Forward(ctx, rows, seqs); err != nil {
+	if err := t.forward(ctx, rows, seqs, hidden); err != nil {
 		return nil, fmt.Errorf("encode texts: %w", err)
 	}
 	chosen := make([]float32, 0, len(inputs)*t.Width)
@@ -109,8 +123,11 @@ func (t *TextTower) Encode(ctx context.Context, inputs [][]int32) ([]vit.Text, e
 		chosen = append(chosen, rows[row*t.Width:][:t.Width]...)
 	}
 	t.norm.Forward(chosen, len(inputs))
-	vectors := make([]float32, len(inputs)*t.Size)
-	t.projection.Forward(vectors, chosen, len(inputs))
+	vectors := chosen
+	if t.projection != nil {
+		vectors = make([]float32, len(inputs)*t.Size)
+		t.projection.Forward(vectors, chosen, len(inputs))
+	}
 	out := make([]vit.Text, len(inputs))
 	for i := range out {
 		out[i].Vector = vectors[i*t.Size:][:t.Size:t.Size]
@@ -162,8 +179,16 @@ func (t *TextTower) pooled(ids []int32) int {
 	return at
 }
 
-// embed writes the tokens that enter the first block to x [n, D]: the first n of ids.
+// embed writes the tokens that enter the first block to x [n, D]: the first n of ids, the last one the class
+// token where there is one.
 func (t *TextTower) embed(x []float32, ids []int32) {
+	if t.class != nil {
+		last := x[len(x)-t.Width:]
+		x = x[:len(x)-t.Width]
+		for c, p := range t.positions[t.Context*t.Width:] {
+			last[c] = t.class[c] + p
+		}
+	}
 	for i := range len(x) / t.Width {
 		row := x[i*t.Width:][:t.Width]
 		t.tokens.Row(row, int(ids[i]))

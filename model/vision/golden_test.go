@@ -12,32 +12,17 @@ import (
 	"testing"
 
 	"evident/internal/goldentest"
-	"evident/internal/kernel"
 	"evident/model/clip"
 	"evident/model/vision"
 	"evident/nn"
 )
-
-// eachTier runs a test in every tier that this CPU has.
-func eachTier(t *testing.T, run func(t *testing.T)) {
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
-		t.Run(tier.String(), func(t *testing.T) {
-			restore, err := kernel.Force(tier)
-			if err != nil {
-				t.Skipf("NOT TESTED: %v", err)
-			}
-			defer restore()
-			run(t)
-		})
-	}
-}
 
 // TestSharedCLIP compares both towers of the golden checkpoints with open_clip's and transformers' outputs.
 func TestSharedCLIP(t *testing.T) {
 	for _, name := range []string{"openclip_tiny", "hf_clip_tiny"} {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.OpenShared(t, "../..", name)
-			eachTier(t, func(t *testing.T) { compareTowers(t, a, nn.FP32, 1e-4) })
+			goldentest.EachTier(t, func(t *testing.T) { compareTowers(t, a, nn.FP32, 1e-4) })
 		})
 	}
 }
@@ -51,7 +36,7 @@ func TestReference(t *testing.T) {
 	for _, name := range ourOwn {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.Open(t, filepath.Join("testdata", name))
-			eachTier(t, func(t *testing.T) { compareTowers(t, a, nn.FP32, 1e-4) })
+			goldentest.EachTier(t, func(t *testing.T) { compareTowers(t, a, nn.FP32, 1e-4) })
 		})
 	}
 }

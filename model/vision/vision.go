@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"evident/model/clip"
+	"evident/model/siglip"
 	"evident/model/vit"
 	"evident/nn"
 )
@@ -37,7 +38,7 @@ func Load(folder fs.FS) (*Model, error) { return LoadWith(folder, Options{}) }
 func LoadWith(folder fs.FS, opts Options) (*Model, error) {
 	_, err := fs.Stat(folder, "open_clip_config.json")
 	if err == nil {
-		return clip.LoadOpen(folder, clip.Options{Precision: opts.Precision, Activation: opts.Activation})
+		return loadOpen(folder, opts)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read model: %w", err)
@@ -59,10 +60,24 @@ func LoadWith(folder fs.FS, opts Options) (*Model, error) {
 		return loadOwn(folder, opts)
 	case c.Type == "clip":
 		return clip.LoadHF(folder, clip.Options{Precision: opts.Precision, Activation: opts.Activation})
+	case c.Type == "siglip" || c.Type == "siglip2":
+		return siglip.LoadHF(folder, siglip.Options{Precision: opts.Precision})
 	case c.Architecture != "" && c.Type == "":
 		return loadTimm(folder, opts)
 	}
 	return nil, &UnknownError{Type: c.Type, Architectures: append(c.Architectures, c.Architecture)}
+}
+
+// loadOpen reads a folder of OpenCLIP.
+func loadOpen(folder fs.FS, opts Options) (*Model, error) {
+	c, err := clip.ReadOpenConfig(folder)
+	if err != nil {
+		return nil, err
+	}
+	if siglip.IsOpen(c) {
+		return siglip.LoadOpen(folder, siglip.Options{Precision: opts.Precision})
+	}
+	return clip.LoadOpen(folder, clip.Options{Precision: opts.Precision, Activation: opts.Activation})
 }
 
 // UnknownError says that a folder holds a model of a kind that is not read here.

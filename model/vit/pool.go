@@ -20,6 +20,8 @@ type AttentionPool interface {
 	Pool
 	// At prepares the score's gradient at the output [N, D] of a block.
 	At(ctx context.Context, tokens []float32) (AttentionPoint, error)
+	// AnswersAll reports whether some patches answer to any text, so that maps need LeGrad's correction.
+	AnswersAll() bool
 }
 
 // AttentionPoint is where an image stands in an [AttentionPool] that reads one layer.
