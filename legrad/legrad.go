@@ -51,7 +51,9 @@ func New(tower *vit.Tower, opts Options) (*Explainer, error) {
 		if layer < 0 || layer >= count {
 			return nil, fmt.Errorf("there is no layer %d: the model has layers 0 to %d", layer, count-1)
 		}
-		e.blocks = append(e.blocks, nn.NewBlockGradient(&tower.Encoder.Layers[layer], precision))
+		block := nn.NewBlockGradient(&tower.Encoder.Layers[layer], precision)
+		block.Threads = tower.Encoder.Threads
+		e.blocks = append(e.blocks, block)
 	}
 	return e, nil
 }

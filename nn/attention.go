@@ -40,7 +40,7 @@ func (a *attention) run(w *workspace, seqs Sequences) {
 			before[i+1] = before[i] + (seqs[i+1]-seqs[i])*(seqs[i+1]-seqs[i])
 		}
 	}
-	shared.do(w.threads, items*parts, flop, func(worker, item int) {
+	w.do(items*parts, flop, func(worker, item int) {
 		sequence, head := item/parts/a.heads, item/parts%a.heads
 		from, to := seqs[sequence], seqs[sequence+1]
 		tiles := split(to-from, a.set.TileRows())

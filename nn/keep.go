@@ -57,7 +57,7 @@ func (w *workspace) keepRows(dst []float32, src matrix, m, n int) {
 		return
 	}
 	const step = 32
-	shared.do(w.threads, (m+step-1)/step, float64(m*n)*4, func(_, item int) {
+	w.do((m+step-1)/step, float64(m*n)*4, func(_, item int) {
 		for row := item * step; row < min(m, (item+1)*step); row++ {
 			to := dst[row*n:][:n]
 			if src.bf16 == nil {

@@ -181,7 +181,7 @@ func testApplied(t *testing.T, n, size int, causal, bf16 bool) {
 		}
 		wide[i] = x
 	}
-	w := newWorkspace(set, 1)
+	w := newWorkspace(context.Background(), set, 1)
 	defer w.release()
 	a.run(w, Sequences{0, n})
 	term := 1e-5

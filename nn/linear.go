@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -104,7 +105,7 @@ func (l *Linear) Forward(dst, x []float32, m int) {
 	if m <= 0 {
 		return
 	}
-	w := newWorkspace(l.set, 0)
+	w := newWorkspace(context.Background(), l.set, 0)
 	defer w.release()
 	src := w.narrowed(matrix{f32: x, ld: l.In}, m, l.In, l.Precision())
 	l.multiply(w, output{matrix: matrix{f32: dst, ld: l.Out}}, src, m)
@@ -132,7 +133,7 @@ func (l *Linear) multiply(w *workspace, dst output, x matrix, m int) {
 	perChunk := max(1, chunkBytes/(size*x.ld*l.set.TileRows()))
 	chunks := (tiles.count + perChunk - 1) / perChunk
 	flop := 2 * float64(m) * float64(l.In) * float64(l.Out)
-	shared.do(w.threads, chunks*l.panels, flop, func(worker, item int) {
+	w.do(chunks*l.panels, flop, func(worker, item int) {
 		chunk, panel := item/l.panels, item%l.panels
 		for i := tiles.count * chunk / chunks; i < tiles.count*(chunk+1)/chunks; i++ {
 			row, rows := tiles.at(i)
