@@ -154,6 +154,12 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 	if dst.unbiased[0] <= panel && panel < dst.unbiased[1] {
 		bias = s.zeros
 	}
+	at := row*dst.ld + column
+	if dst.bf16 != nil {
+		kernel.FetchBF16(dst.bf16[at:], dst.ld, rows)
+	} else {
+		kernel.FetchF32(dst.f32[at:], dst.ld, rows)
+	}
 	b := panel * l.panelSize(l.Precision())
 	switch {
 	case l.int8 != nil:
@@ -177,7 +183,6 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 		return
 	}
 	width := min(kernel.Columns, dst.ld-column)
-	at := row*dst.ld + column
 	switch {
 	case dst.bf16 != nil:
 		l.set.ToBF16(dst.bf16[at:], dst.ld, to, ld, rows, width)

@@ -355,3 +355,18 @@ func TestTiles(t *testing.T) {
 		}
 	})
 }
+
+// TestFetch: to ask for memory changes nothing, and memory that is not there may be asked for.
+func TestFetch(t *testing.T) {
+	for _, rows := range []int{0, 1, 14} {
+		x, narrow := guarded[float32](t, 7), guarded[uint16](t, 3)
+		x[0], narrow[0] = 5, 7
+		FetchF32(x, 1000, rows)
+		FetchBF16(narrow, 1000, rows)
+		if x[0] != 5 || narrow[0] != 7 {
+			t.Errorf("%d rows: what was asked for is now %g and %d", rows, x[0], narrow[0])
+		}
+	}
+	FetchF32(nil, 1, 1)
+	FetchBF16(nil, 1, 1)
+}

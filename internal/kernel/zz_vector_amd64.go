@@ -178,3 +178,13 @@ func transposeAVX2(dst unsafe.Pointer, src unsafe.Pointer, lds int, k int, group
 //
 //go:noescape
 func interleaveAVX512(dst unsafe.Pointer, src unsafe.Pointer, pairs int, lds int)
+
+// fetchRows1 asks for 1 cache lines of each row, to write to.
+//
+//go:noescape
+func fetchRows1(x unsafe.Pointer, rows int, ldx int)
+
+// fetchRows2 asks for 2 cache lines of each row, to write to.
+//
+//go:noescape
+func fetchRows2(x unsafe.Pointer, rows int, ldx int)

@@ -2709,3 +2709,28 @@ pair:
 	JNE pair
 	VZEROUPPER
 	RET
+
+// func fetchRows1(x unsafe.Pointer, rows int, ldx int)
+TEXT ·fetchRows1(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), DI
+	MOVQ rows+8(FP), CX
+	MOVQ ldx+16(FP), R8
+row:
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x4f; BYTE $0x00 // PREFETCHW 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
+	RET
+
+// func fetchRows2(x unsafe.Pointer, rows int, ldx int)
+TEXT ·fetchRows2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), DI
+	MOVQ rows+8(FP), CX
+	MOVQ ldx+16(FP), R8
+row:
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x4f; BYTE $0x00 // PREFETCHW 0(DI)
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x4f; BYTE $0x40 // PREFETCHW 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
+	RET

@@ -42,6 +42,7 @@ func (a *assembly) vectorFunctions() {
 	a.convertEmulated(narrow)
 	a.transpose()
 	a.interleave()
+	a.fetchRows()
 }
 
 // The least and greatest power that exp2 takes: 2^x is normal between them.
