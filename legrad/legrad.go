@@ -59,7 +59,9 @@ func New(tower *vit.Tower, opts Options) (*Explainer, error) {
 		precision = nn.BF16 // float32 where the CPU does not multiply it
 	}
 	for _, layer := range e.layers {
-		e.blocks = append(e.blocks, nn.NewBlockGradient(&tower.Encoder.Layers[layer], precision))
+		block := nn.NewBlockGradient(&tower.Encoder.Layers[layer], precision)
+		block.Threads = tower.Encoder.Threads
+		e.blocks = append(e.blocks, block)
 	}
 	return e, nil
 }

@@ -41,7 +41,7 @@ func (a *attention) run(w *workspace, seqs Sequences) {
 			before[i+1] = before[i] + (seqs[i+1]-seqs[i])*(seqs[i+1]-seqs[i])
 		}
 	}
-	shared.do(w.threads, items*parts, flop, func(worker, item int) {
+	w.do(items*parts, flop, func(worker, item int) {
 		sequence, head := item/parts/a.heads, item/parts%a.heads
 		from, to := seqs[sequence], seqs[sequence+1]
 		tiles := split(to-from, a.set.TileRows())
@@ -77,11 +77,11 @@ func (a *attention) head(
 		weights := s.weights.halves(a.set.TileRows() * (padded + 32))
 		for i := first; i < last; i++ {
 			row, rows := tiles.at(i)
-			a.tileBF16(s, scores, weights, head, from, from+row, rows, n, padded)
-			if kept != nil { // the product took rounded ones
-				a.set.Softmax(scores, rows, padded, padded+16, a.scale())
-				keep(kept[row*n:], scores, rows, n, padded+16)
+			var to []float32
+			if kept != nil {
+				to = kept[row*n:]
 			}
+			a.tileBF16(s, scores, weights, to, head, from, from+row, rows, n, padded)
 		}
 		return
 	}
@@ -176,9 +176,11 @@ func (a *attention) tileF32(s *scratch, scores []float32, head, from, row, rows,
 	}
 }
 
-// tileBF16 is tileF32 with products of bf16; the weights are divided by their sum at the end.
+// tileBF16 is tileF32 with products of bf16; the weights are divided by their sum at the end. Those
+// kept are the float32 ones: the product takes each rounded to bf16, a relative error of up to 2⁻⁸.
 func (a *attention) tileBF16(
-	s *scratch, scores []float32, weights []uint16, head, from, row, rows, n, padded int,
+	s *scratch, scores []float32, weights []uint16, kept []float32,
+	head, from, row, rows, n, padded int,
 ) {
 	q, ld, ldw := a.qkv.bf16[row*a.qkv.ld+head*a.size:], padded+16, padded+32
 	full := padded/kernel.Columns - 1
@@ -186,7 +188,7 @@ func (a *attention) tileBF16(
 	a.set.TileBF16(scores[full*kernel.Columns:], ld, q, a.qkv.ld,
 		s.keys.bf16[full*kernel.Columns*a.size:], s.mask, rows, a.size/2, 1)
 	a.hide(scores, ld, from, row-from, rows, n)
-	a.set.SoftmaxBF16(weights, ldw, s.inverse, scores, rows, padded, ld, a.scale())
+	a.set.SoftmaxBF16(weights, ldw, s.inverse, scores, rows, padded, ld, a.scale(), kept, n)
 	pairs := (n + 1) / 2
 	for p := range a.panels() {
 		a.set.TileBF16(s.tile, kernel.Columns, weights, ldw,

@@ -42,9 +42,8 @@ type Encoder struct {
 const groupRows = 1024
 
 // Forward runs all layers on x [M, d] in place. Tokens attend within their own sequence only; a
-// sequence's result does not depend on what else is in the batch. It stops when ctx ends, after at
-// most one layer of about a thousand rows or of one sequence, and returns its error; x is then of
-// no use.
+// sequence's result does not depend on what else is in the batch. It stops when ctx ends, within a
+// fraction of a layer, and returns its error; x is then of no use.
 func (e *Encoder) Forward(ctx context.Context, x []float32, seqs Sequences) error {
 	return e.ForwardKeep(ctx, x, seqs, nil)
 }
@@ -77,7 +76,7 @@ func (e *Encoder) run(
 	if len(e.Layers) == 0 {
 		return ctx.Err()
 	}
-	w := newWorkspace(e.Layers[0].QKV.set, e.Threads)
+	w := newWorkspace(ctx, e.Layers[0].QKV.set, e.Threads)
 	defer w.release()
 	groups := seqs.groups(groupRows)
 	for i := range e.Layers {
@@ -93,7 +92,7 @@ func (e *Encoder) run(
 			l.forward(pass, x[group.first*e.Width:])
 		}
 	}
-	return nil
+	return w.stopped()
 }
 
 // squares returns Σn² of the sequences: the weights of one head.
@@ -163,7 +162,7 @@ func (l *EncoderLayer) forward(p pass, x []float32) {
 	l.attend(p, stream)
 	w.keepRows(p.kept.Attended, stream, m, d)
 	if !l.PreNorm {
-		l.AttentionNorm.forward(w.set, w.threads, stream, stream, m)
+		l.AttentionNorm.forward(w, stream, stream, m)
 	}
 
 	in := l.input(w, l.FeedForwardNorm, stream, m, d)
@@ -174,7 +173,7 @@ func (l *EncoderLayer) forward(p pass, x []float32) {
 	l.Down.multiply(w, output{matrix: stream, add: true},
 		w.narrowed(wide, m, l.Down.In, l.Down.Precision()), m)
 	if !l.PreNorm {
-		l.FeedForwardNorm.forward(w.set, w.threads, stream, stream, m)
+		l.FeedForwardNorm.forward(w, stream, stream, m)
 	}
 	w.keepRows(p.kept.Output, stream, m, d)
 }
@@ -185,7 +184,7 @@ func (l *EncoderLayer) input(w *workspace, norm *LayerNorm, stream matrix, m, d 
 		return stream
 	}
 	to := w.normed.matrix(m, d, false)
-	norm.forward(w.set, w.threads, to, stream, m)
+	norm.forward(w, to, stream, m)
 	return to
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -212,7 +213,10 @@ func BenchmarkEncoder(b *testing.B) {
 		name string
 		shape
 		tokens int
-	}{{"6x384-256", shape{6, 12, 32, 1536}, 256}, {"12x384-192", shape{12, 12, 32, 1536}, 192}} {
+	}{
+		{"6x384-256", shape{6, 12, 32, 1536}, 256}, {"12x384-192", shape{12, 12, 32, 1536}, 192},
+		{"2x768-197", shape{2, 12, 64, 3072}, 197}, {"2x768-785", shape{2, 12, 64, 3072}, 785},
+	} {
 		r := rand.New(rand.NewPCG(1, 1))
 		all := randomWeights(r, c.shape)
 		input, x := random(r, c.tokens*c.width(), 1), make([]float32, c.tokens*c.width())
@@ -225,13 +229,21 @@ func BenchmarkEncoder(b *testing.B) {
 				kind := [...]string{FP32: "fp32", BF16: "bf16", Int8: "int8"}[precision]
 				name := fmt.Sprintf("%s/%s/threads-%d", c.name, kind, threads)
 				b.Run(name, func(b *testing.B) {
+					runtime.LockOSThread()
+					defer runtime.UnlockOSThread()
+					least := math.Inf(1)
 					for b.Loop() {
 						copy(x, input)
+						start := clock(b)
 						if err := e.Forward(context.Background(), x, Sequences{0, c.tokens}); err != nil {
 							b.Fatal(err)
 						}
+						least = min(least, float64(clock(b)-start))
 					}
 					b.ReportMetric(flop*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOPS")
+					if threads == 1 { // processor time, the least of all rounds
+						b.ReportMetric(flop/least, "GFLOPS-best")
+					}
 				})
 			}
 		}

@@ -26,6 +26,7 @@ import (
 //	p = Up·gain/d,  u_n = (h_n - bias - Up·shift)/d = Up·(gain ∘ x̂_n)/d
 type BlockGradient struct {
 	Width, Wide, Heads int // d, ff, h
+	Threads            int // most threads one call uses, as [Encoder.Threads]
 
 	activation kernel.Activation
 	epsilon    float32
@@ -121,10 +122,10 @@ func (g *BlockGradient) At(ctx context.Context, k *Kept, n int) (*Point, error) 
 		Tokens: n, slope: aligned[float32](n * ld), uneven: aligned[float32](n * ld),
 		scale: make([]float32, n), out: make([]float32, n*d),
 	}
-	w := newWorkspace(g.out.set, 0)
+	w := newWorkspace(ctx, g.out.set, g.Threads)
 	defer w.release()
 	normed := make([]float32, n*d)
-	shared.do(w.threads, n, float64(n*g.Wide)*32, func(_, row int) {
+	w.do(n, float64(n*g.Wide)*32, func(_, row int) {
 		p.scale[row] = float32(standardise(normed[row*d:][:d], k.Attended[row*d:][:d], g.epsilon))
 		g.gates(w.set, p.slope[row*ld:][:ld], p.uneven[row*ld:][:ld], k.Raised[row*g.Wide:][:g.Wide])
 	})
@@ -174,7 +175,7 @@ func (g *BlockGradient) packValues(w *workspace, p *Point, qkv []float32) {
 	} else {
 		p.f32 = aligned[float32](g.Heads * padded * size)
 	}
-	shared.do(w.threads, g.Heads, float64(n*d)*16, func(_, head int) {
+	w.do(g.Heads, float64(n*d)*16, func(_, head int) {
 		for j := 0; j < n; j += kernel.Columns {
 			v, at := qkv[j*3*d+2*d+head*size:], (head*padded+j)*size
 			if half {
@@ -197,7 +198,7 @@ func (g *BlockGradient) Relevance(ctx context.Context, p *Point, gradients, rele
 		panic(fmt.Sprintf("nn: %d values of gradient and %d of relevance do not fit width %d and %d tokens",
 			len(gradients), len(relevance), d, n))
 	}
-	w := newWorkspace(g.fold.set, 0)
+	w := newWorkspace(ctx, g.fold.set, g.Threads)
 	defer w.release()
 	lowered := make([]float32, count*ld) // Downᵀ·g
 	direct := make([]float32, count*d)   // Outᵀ·g
@@ -220,7 +221,7 @@ func (g *BlockGradient) attention(w *workspace, p *Point, lowered, direct []floa
 	gated := w.wide.matrix(n, g.Wide, g.fold.bf16 != nil)
 	sums := w.sums.floats(2 * n)
 	const step = 16
-	shared.do(w.threads, (n+step-1)/step, float64(n*ld)*8, func(worker, item int) {
+	w.do((n+step-1)/step, float64(n*ld)*8, func(worker, item int) {
 		row := w.workers[worker].scores.floats(ld)
 		for i := item * step; i < min(n, (item+1)*step); i++ {
 			to := row
@@ -235,7 +236,7 @@ func (g *BlockGradient) attention(w *workspace, p *Point, lowered, direct []floa
 	})
 	q := w.mixed.matrix(n, d, false)
 	g.fold.multiply(w, output{matrix: q}, w.narrowed(gated, n, g.Wide, g.fold.Precision()), n)
-	shared.do(w.threads, (n+step-1)/step, float64(n*d)*16, func(_, item int) {
+	w.do((n+step-1)/step, float64(n*d)*16, func(_, item int) {
 		for i := item * step; i < min(n, (item+1)*step); i++ {
 			r, a, b := p.scale[i], sums[2*i], sums[2*i+1]
 			to, out := q.f32[i*q.ld:][:d], p.out[i*d:][:d]
@@ -259,7 +260,7 @@ func (g *BlockGradient) positive(w *workspace, p *Point, q matrix, relevance []f
 		q = w.narrowed(q, n, d, BF16)
 	}
 	tiles := split(n, w.set.TileRows())
-	shared.do(w.threads, g.Heads*panels, 2*float64(n)*float64(n)*float64(d), func(worker, item int) {
+	w.do(g.Heads*panels, 2*float64(n)*float64(n)*float64(d), func(worker, item int) {
 		head, panel := item/panels, item%panels
 		tile := w.workers[worker].tile
 		at := (head*padded + panel*kernel.Columns) * size

@@ -15,14 +15,14 @@ func (g *BlockGradient) AttentionGradient(ctx context.Context, p *Point, gradien
 		panic(fmt.Sprintf("nn: %d values of gradient and %d of its map do not fit width %d, %d heads and %d tokens",
 			len(gradient), len(dst), d, g.Heads, n))
 	}
-	w := newWorkspace(g.fold.set, 0)
+	w := newWorkspace(ctx, g.fold.set, g.Threads)
 	defer w.release()
 	ld := paddedColumns(g.Wide)
 	lowered, direct := make([]float32, ld), make([]float32, d)
 	g.down.multiply(w, output{matrix: matrix{f32: lowered, ld: ld}}, matrix{f32: gradient, ld: d}, 1)
 	g.out.multiply(w, output{matrix: matrix{f32: direct, ld: d}}, matrix{f32: gradient, ld: d}, 1)
 	q := g.attention(w, p, lowered, direct)
-	shared.do(w.threads, g.Heads, 2*float64(n)*float64(n)*float64(d), func(_, head int) {
+	w.do(g.Heads, 2*float64(n)*float64(n)*float64(d), func(_, head int) {
 		for i := range n {
 			row := q.f32[i*q.ld+head*size:][:size]
 			for j := range n {

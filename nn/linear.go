@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -110,7 +111,7 @@ func (l *Linear) Forward(dst, x []float32, m int) {
 	if m <= 0 {
 		return
 	}
-	w := newWorkspace(l.set, 0)
+	w := newWorkspace(context.Background(), l.set, 0)
 	defer w.release()
 	src := w.narrowed(matrix{f32: x, ld: l.In}, m, l.In, l.Precision())
 	l.multiply(w, output{matrix: matrix{f32: dst, ld: l.Out}}, src, m)
@@ -138,7 +139,7 @@ func (l *Linear) multiply(w *workspace, dst output, x matrix, m int) {
 	perChunk := max(1, chunkBytes/(size*x.ld*l.set.TileRows()))
 	chunks := (tiles.count + perChunk - 1) / perChunk
 	flop := 2 * float64(m) * float64(l.In) * float64(l.Out)
-	shared.do(w.threads, chunks*l.panels, flop, func(worker, item int) {
+	w.do(chunks*l.panels, flop, func(worker, item int) {
 		chunk, panel := item/l.panels, item%l.panels
 		for i := tiles.count * chunk / chunks; i < tiles.count*(chunk+1)/chunks; i++ {
 			row, rows := tiles.at(i)
@@ -158,6 +159,12 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 	bias := l.bias[column:]
 	if dst.unbiased[0] <= panel && panel < dst.unbiased[1] {
 		bias = s.zeros
+	}
+	at := row*dst.ld + column
+	if dst.bf16 != nil {
+		kernel.FetchBF16(dst.bf16[at:], dst.ld, rows)
+	} else {
+		kernel.FetchF32(dst.f32[at:], dst.ld, rows)
 	}
 	b := panel * l.panelSize(l.Precision())
 	switch {
@@ -182,7 +189,6 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 		return
 	}
 	width := min(kernel.Columns, dst.ld-column)
-	at := row*dst.ld + column
 	switch {
 	case dst.bf16 != nil:
 		l.set.ToBF16(dst.bf16[at:], dst.ld, to, ld, rows, width)

@@ -1,6 +1,10 @@
 package nn
 
-import "evident/internal/kernel"
+import (
+	"context"
+
+	"evident/internal/kernel"
+)
 
 // LayerNorm scales every row to mean 0 and variance 1, then by Gain, plus Bias.
 type LayerNorm struct {
@@ -10,17 +14,19 @@ type LayerNorm struct {
 
 // Forward normalises x [m, d] in place.
 func (n *LayerNorm) Forward(x []float32, m int) {
+	w := newWorkspace(context.Background(), kernel.Active(), 0)
+	defer w.release()
 	all := matrix{f32: x, ld: len(n.Gain)}
-	n.forward(kernel.Active(), threads(0), all, all, m)
+	n.forward(w, all, all, m)
 }
 
 // forward writes src [m, d] normalised to dst, which may be src.
-func (n *LayerNorm) forward(set *kernel.Set, threads int, dst, src matrix, m int) {
+func (n *LayerNorm) forward(w *workspace, dst, src matrix, m int) {
 	const step, flopPerValue = 16, 16
 	d := len(n.Gain)
-	shared.do(threads, (m+step-1)/step, float64(m*d)*flopPerValue, func(_, item int) {
+	w.do((m+step-1)/step, float64(m*d)*flopPerValue, func(_, item int) {
 		row := item * step
-		set.LayerNorm(dst.f32[row*dst.ld:], dst.ld, src.f32[row*src.ld:], src.ld,
+		w.set.LayerNorm(dst.f32[row*dst.ld:], dst.ld, src.f32[row*src.ld:], src.ld,
 			n.Gain, n.Bias, min(step, m-row), n.Epsilon)
 	})
 }

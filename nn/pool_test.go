@@ -67,7 +67,7 @@ func TestPoolWorkers(t *testing.T) {
 	for range 20 {
 		p.do(threads(1000), 100, plenty, func(_, _ int) {})
 	}
-	if got := len(*p.workers.Load()); got != 3 {
+	if got := p.workers; got != 3 {
 		t.Errorf("%d workers beside the caller, want 3", got)
 	}
 }
@@ -80,7 +80,7 @@ func TestPoolLittleWork(t *testing.T) {
 			t.Errorf("worker %d", worker)
 		}
 	})
-	if p.workers.Load() != nil {
+	if p.workers != 0 {
 		t.Error("workers were started")
 	}
 }

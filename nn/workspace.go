@@ -1,7 +1,9 @@
 package nn
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"evident/internal/kernel"
@@ -22,6 +24,9 @@ type workspace struct {
 	threads int
 	set     *kernel.Set
 	workers []*scratch
+	ctx     context.Context
+	stop    *atomic.Bool // set when ctx has ended; nil where it never ends
+	unwatch func() bool
 
 	narrow, scales, normed, qkv, mixed, wide, sums buffer
 }
@@ -48,10 +53,16 @@ type buffer struct {
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
-// newWorkspace takes a workspace for so many threads; give it back with release.
-func newWorkspace(set *kernel.Set, wish int) *workspace {
+// newWorkspace takes a workspace for one call on so many threads; give it back with release. Once ctx has
+// ended, do has nothing done.
+func newWorkspace(ctx context.Context, set *kernel.Set, wish int) *workspace {
 	w := workspaces.Get().(*workspace)
-	w.set, w.threads = set, threads(wish)
+	w.set, w.threads, w.ctx = set, threads(wish), ctx
+	if ctx.Done() != nil {
+		stop := new(atomic.Bool) // this call's own: it may be set after the end of the call
+		w.stop, w.unwatch = stop, context.AfterFunc(ctx, func() { stop.Store(true) })
+	}
+	shared.enter()
 	for len(w.workers) < w.threads {
 		w.workers = append(w.workers, &scratch{
 			tile: aligned[float32](tileRowsMax * kernel.Columns),
@@ -66,8 +77,25 @@ func newWorkspace(set *kernel.Set, wish int) *workspace {
 const tileRowsMax = 32
 
 func (w *workspace) release() {
-	w.set = nil
+	shared.leave()
+	if w.unwatch != nil {
+		w.unwatch()
+	}
+	w.set, w.ctx, w.stop, w.unwatch = nil, nil, nil, nil
 	workspaces.Put(w)
+}
+
+// do shares the work of one phase with the pool.
+func (w *workspace) do(items int, flop float64, run func(worker, item int)) {
+	shared.doUnless(w.stop, w.threads, items, flop, run)
+}
+
+// stopped returns the error of a context that ended in time to leave something undone.
+func (w *workspace) stopped() error {
+	if w.stop != nil && w.stop.Load() {
+		return w.ctx.Err()
+	}
+	return nil
 }
 
 // aligned returns n zeroed values that begin on a cache line.
@@ -123,7 +151,7 @@ func (w *workspace) narrowed(x matrix, m, n int, precision Precision) matrix {
 	}
 	const step = 32
 	to := w.narrow.matrix(m, n, true)
-	shared.do(w.threads, (m+step-1)/step, float64(m*n)*4, func(_, item int) {
+	w.do((m+step-1)/step, float64(m*n)*4, func(_, item int) {
 		from := item * step
 		rows := min(step, m-from)
 		w.set.ToBF16(to.bf16[from*to.ld:], to.ld, x.f32[from*x.ld:], x.ld, rows, n)
@@ -141,7 +169,7 @@ func (w *workspace) quantised(x matrix, m, n int) matrix {
 	const step, line = 32, 64
 	ld := (n+line-1)/line*line + line
 	to := matrix{int8: w.narrow.bytes(m * ld), scales: w.scales.floats(m), ld: ld}
-	shared.do(w.threads, (m+step-1)/step, float64(m*n)*4, func(_, item int) {
+	w.do((m+step-1)/step, float64(m*n)*4, func(_, item int) {
 		from := item * step
 		w.set.Quantise(to.int8[from*ld:], ld, to.scales[from:], x.f32[from*x.ld:], x.ld,
 			min(step, m-from), n)

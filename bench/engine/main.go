@@ -6,9 +6,10 @@
 //	engine FILE fp32|bf16|int8
 //
 // FILE begins with a line of JSON (the struct header); then come the float32 values of the input
-// and of each layer's tensors, little-endian. Standard input holds one line a run: the number of
-// threads. For each run, standard output gets a line: wall seconds, CPU seconds. The input "output
-// PATH" writes the last result.
+// and of each layer's tensors, little-endian. Standard output begins with the line "loaded SECONDS".
+// Standard input holds one line a run: the number of threads. For each run, standard output gets a
+// line: wall seconds, CPU seconds. The input "output PATH" writes the last result; "memory" answers with
+// the peak and the present resident bytes of the process.
 package main
 
 import (
@@ -22,6 +23,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,8 +37,10 @@ type header struct {
 	Width   int     `json:"width"`
 	Heads   int     `json:"heads"`
 	Wide    int     `json:"wide"`
+	Batch   int     `json:"batch"`
 	Tokens  int     `json:"tokens"`
 	Epsilon float32 `json:"epsilon"`
+	PreNorm bool    `json:"prenorm"`
 }
 
 func main() {
@@ -55,24 +59,29 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	encoder, input, err := load(bufio.NewReaderSize(file, 1<<20), precision)
+	start := time.Now()
+	encoder, input, seqs, err := load(bufio.NewReaderSize(file, 1<<20), precision)
 	if err != nil {
 		log.Fatalf("load %s: %v", os.Args[1], err)
 	}
-	if err := serve(os.Stdin, os.Stdout, encoder, input); err != nil {
+	fmt.Printf("loaded %g\n", time.Since(start).Seconds())
+	debug.FreeOSMemory() // what loading left behind is not what running takes
+	if err := serve(os.Stdin, os.Stdout, encoder, input, seqs); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// load reads the encoder and its input.
-func load(r *bufio.Reader, precision nn.Precision) (*nn.Encoder, []float32, error) {
+// load reads the encoder, its input, and where its sequences begin.
+func load(
+	r *bufio.Reader, precision nn.Precision,
+) (e *nn.Encoder, input []float32, seqs nn.Sequences, err error) {
 	line, err := r.ReadBytes('\n')
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var h header
 	if err := json.Unmarshal(line, &h); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	read := func(n int) []float32 {
 		raw := make([]byte, 4*n)
@@ -92,20 +101,23 @@ func load(r *bufio.Reader, precision nn.Precision) (*nn.Encoder, []float32, erro
 	norm := func() *nn.LayerNorm {
 		return &nn.LayerNorm{Gain: read(h.Width), Bias: read(h.Width), Epsilon: h.Epsilon}
 	}
-	input := read(h.Tokens * h.Width)
-	e := &nn.Encoder{Width: h.Width}
+	input = read(h.Batch * h.Tokens * h.Width)
+	for i := range h.Batch + 1 {
+		seqs = append(seqs, i*h.Tokens)
+	}
+	e = &nn.Encoder{Width: h.Width}
 	for range h.Layers {
 		e.Layers = append(e.Layers, nn.EncoderLayer{
 			Heads: h.Heads, QKV: linear(h.Width, 3*h.Width), Out: linear(h.Width, h.Width),
 			AttentionNorm: norm(), Up: linear(h.Width, h.Wide), Down: linear(h.Wide, h.Width),
-			FeedForwardNorm: norm(), Activation: nn.GELU,
+			FeedForwardNorm: norm(), Activation: nn.GELU, PreNorm: h.PreNorm,
 		})
 	}
-	return e, input, err
+	return e, input, seqs, err
 }
 
 // serve obeys the lines of in until it ends.
-func serve(in io.Reader, out io.Writer, e *nn.Encoder, input []float32) error {
+func serve(in io.Reader, out io.Writer, e *nn.Encoder, input []float32, seqs nn.Sequences) error {
 	x, lines := make([]float32, len(input)), bufio.NewScanner(in)
 	for lines.Scan() {
 		if path, ok := strings.CutPrefix(lines.Text(), "output "); ok {
@@ -113,6 +125,14 @@ func serve(in io.Reader, out io.Writer, e *nn.Encoder, input []float32) error {
 				return err
 			}
 			fmt.Fprintln(out, "written")
+			continue
+		}
+		if lines.Text() == "memory" {
+			peak, now, err := memory()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(out, peak, now)
 			continue
 		}
 		n, err := strconv.Atoi(lines.Text())
@@ -123,7 +143,6 @@ func serve(in io.Reader, out io.Writer, e *nn.Encoder, input []float32) error {
 		e.Threads = n
 		copy(x, input)
 		cpu, start := processTime(), time.Now()
-		seqs := nn.Sequences{0, len(x) / e.Width}
 		if err := e.Forward(context.Background(), x, seqs); err != nil {
 			return err
 		}
@@ -138,6 +157,19 @@ func write(path string, x []float32) error {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
 	return os.WriteFile(path, raw, 0o644)
+}
+
+// memory returns the peak and the present resident bytes of this process.
+func memory() (peak, now int64, err error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &peak)
+		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &now)
+	}
+	return 1024 * peak, 1024 * now, nil
 }
 
 // processTime is the CPU time of all threads so far.

@@ -123,11 +123,18 @@ func softmax(x []float32, rows, n, stride int, scale float32) {
 
 func softmaxBF16(
 	dst []uint16, ldd int, inverse, x []float32, rows, n, stride int, scale float32,
+	kept []float32, width int,
 ) {
 	for i := range rows {
 		row := x[i*stride:][:n]
-		inverse[i] = float32(1 / exponentials(row, scale))
+		factor := 1 / exponentials(row, scale)
+		inverse[i] = float32(factor)
 		toBF16(dst[i*ldd:], 0, row, 0, 1, n)
+		if kept != nil {
+			for j, v := range row[:width] {
+				kept[i*width+j] = float32(float64(v) * factor)
+			}
+		}
 	}
 }
 

@@ -41,7 +41,10 @@ type Set struct {
 	tileInt8 []tileFunc // nil where the CPU does not multiply bytes
 
 	softmax     func(x unsafe.Pointer, rows, n, stride int, scale float32)
-	softmaxBF16 func(dst, inverse, x unsafe.Pointer, rows, n, ldd, stride int, scale float32)
+	softmaxBF16 func(
+		dst, inverse, x unsafe.Pointer, rows, n, ldd, stride int, scale float32,
+		kept unsafe.Pointer, width int,
+	)
 	scaleTile   func(x, factors unsafe.Pointer, rows int)
 	norms       []normFunc // widest vectors first
 	activate    [4]func(x unsafe.Pointer, rows, ldx int)
@@ -154,18 +157,27 @@ func (s *Set) Softmax(x []float32, rows, n, stride int, scale float32) {
 
 // SoftmaxBF16 writes exp(scale·(x - max)) of each row to dst as bf16, and one over the row's sum to
 // inverse: the division is left to whoever has fewer values to divide. n is a multiple of 32.
+//
+// Where kept is not nil, it gets the weights of the first width columns in float32, before any
+// rounding to bf16 and divided by their sum, as [rows, width] end to end; x is then lost.
 func (s *Set) SoftmaxBF16(
 	dst []uint16, ldd int, inverse, x []float32, rows, n, stride int, scale float32,
+	kept []float32, width int,
 ) {
 	need("x", len(x), rows, stride, n)
 	need("dst", len(dst), rows, ldd, n)
 	need("inverse", len(inverse), 1, 0, rows)
+	if kept != nil {
+		need("kept", len(kept), rows, width, width)
+		need("a row of x", n, 1, 0, width)
+	}
 	switch {
 	case rows <= 0 || n <= 0:
 	case s.softmaxBF16 == nil || n%Columns != 0:
-		softmaxBF16(dst, ldd, inverse, x, rows, n, stride, scale)
+		softmaxBF16(dst, ldd, inverse, x, rows, n, stride, scale, kept, width)
 	default:
-		s.softmaxBF16(u16(dst), f32(inverse), f32(x), rows, n, 2*ldd, 4*stride, scale*math.Log2E)
+		s.softmaxBF16(u16(dst), f32(inverse), f32(x), rows, n, 2*ldd, 4*stride, scale*math.Log2E,
+			f32(kept), width)
 	}
 }
 

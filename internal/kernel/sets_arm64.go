@@ -1,6 +1,10 @@
 package kernel
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 var sets = [...]Set{
 	Generic:  genericSet,
@@ -12,7 +16,7 @@ var sets = [...]Set{
 func neonSet(t Tier) Set {
 	s := Set{
 		tier: t, tileRows: len(tileF32NEON) - 1, tileF32: tileF32NEON[:],
-		softmax: softmaxNEON, softmaxBF16: softmaxBF16NEON, norms: []normFunc{{4, layerNormNEON}},
+		softmax: softmaxNEON, softmaxBF16: softmaxBF16KeptNEON, norms: []normFunc{{4, layerNormNEON}},
 		activate: [...]activateFunc{geluNEON, geluTanhNEON, quickGELUNEON, reluNEON},
 		slope:    [...]activateFunc{geluSlopeNEON, geluTanhSlopeNEON, quickGELUSlopeNEON, reluSlopeNEON},
 		gate:     gateNEON, addPositive: addPositiveNEON,
@@ -30,6 +34,22 @@ func neonSet(t Tier) Set {
 		s.peaks = append(s.peaks, peak{"int8", 24 * 16 * 2, peakInt8NEON})
 	}
 	return s
+}
+
+// softmaxBF16KeptNEON is softmaxBF16NEON and, where the weights are kept, softmaxNEON after it: handing
+// them out costs a second pass here. Strides are in bytes.
+func softmaxBF16KeptNEON(
+	dst, inverse, x unsafe.Pointer, rows, n, ldd, stride int, scale float32, kept unsafe.Pointer, width int,
+) {
+	softmaxBF16NEON(dst, inverse, x, rows, n, ldd, stride, scale)
+	if kept == nil {
+		return
+	}
+	softmaxNEON(x, rows, n, stride, scale)
+	to := unsafe.Slice((*float32)(kept), rows*width)
+	for row := range rows {
+		copy(to[row*width:][:width], unsafe.Slice((*float32)(unsafe.Add(x, row*stride)), width))
+	}
 }
 
 // Features names the abilities of this CPU that matter here, as in /proc/cpuinfo. Every CPU of this

@@ -26,7 +26,7 @@ func TestSoftmax(t *testing.T) {
 			}
 			input := slices.Clone(x)
 			narrow, inverse := guarded[uint16](t, (c.rows-1)*stride+c.n), guarded[float32](t, c.rows)
-			s.SoftmaxBF16(narrow, stride, inverse, slices.Clone(x), c.rows, c.n, stride, scale)
+			s.SoftmaxBF16(narrow, stride, inverse, slices.Clone(x), c.rows, c.n, stride, scale, nil, 0)
 			s.Softmax(x, c.rows, c.n, stride, scale)
 			for i := range c.rows {
 				want := softmax64(input[i*stride:][:c.n], float64(scale))
@@ -43,6 +43,40 @@ func TestSoftmax(t *testing.T) {
 				for j := c.n; j < stride && i+1 < c.rows; j++ {
 					if x[i*stride+j] != input[i*stride+j] {
 						t.Fatalf("%+v: wrote beyond row %d", c, i)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestSoftmaxKept: the weights handed out are the exact ones, wherever in memory they go and however
+// long their rows are; the rounded ones and the sums are those that nobody asked to keep.
+func TestSoftmaxKept(t *testing.T) {
+	everyTier(t, func(t *testing.T, s *Set) {
+		const n, stride, rows, scale = 96, 112, 5, 0.41
+		r := rand.New(rand.NewPCG(6, 1))
+		input := random(r, rows*stride)
+		narrow, inverse := make([]uint16, rows*n), make([]float32, rows)
+		s.SoftmaxBF16(narrow, n, inverse, slices.Clone(input), rows, n, stride, scale, nil, 0)
+		for _, width := range []int{1, 2, 15, 16, 17, 33, 47, 64, 95, 96} {
+			for _, shift := range []int{0, 1, 8, 15, 16} {
+				all := guarded[float32](t, shift+rows*width+(shift+width)%3)
+				kept := all[shift:][:rows*width]
+				again, inverseAgain := make([]uint16, rows*n), make([]float32, rows)
+				s.SoftmaxBF16(again, n, inverseAgain, slices.Clone(input), rows, n, stride, scale, kept, width)
+				if !slices.Equal(again, narrow) || !slices.Equal(inverse, inverseAgain) {
+					t.Fatalf("width %d: keeping changes what is computed", width)
+				}
+				for i, got := range kept {
+					want := softmax64(input[i/width*stride:][:n], scale)[i%width]
+					if !(math.Abs(float64(got)-want) <= 16*epsilon*want) {
+						t.Fatalf("width %d, shift %d: weight %d is %g, want %g", width, shift, i, got, want)
+					}
+				}
+				for i, v := range all {
+					if v != 0 && (i < shift || i >= shift+rows*width) {
+						t.Fatalf("width %d, shift %d: wrote %d", width, shift, i-shift)
 					}
 				}
 			}
@@ -323,4 +357,19 @@ func TestTiles(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFetch: to ask for memory changes nothing, and memory that is not there may be asked for.
+func TestFetch(t *testing.T) {
+	for _, rows := range []int{0, 1, 14} {
+		x, narrow := guarded[float32](t, 7), guarded[uint16](t, 3)
+		x[0], narrow[0] = 5, 7
+		FetchF32(x, 1000, rows)
+		FetchBF16(narrow, 1000, rows)
+		if x[0] != 5 || narrow[0] != 7 {
+			t.Errorf("%d rows: what was asked for is now %g and %d", rows, x[0], narrow[0])
+		}
+	}
+	FetchF32(nil, 1, 1)
+	FetchBF16(nil, 1, 1)
 }

@@ -134,10 +134,10 @@ func gateAVX2(dst unsafe.Pointer, sums unsafe.Pointer, x unsafe.Pointer, y unsaf
 //go:noescape
 func addPositiveAVX2(dst unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
 
-// softmaxBF16AVX512 writes exp2(scale·(x - max)) as bf16 and one over each row's sum; n is a multiple of 32.
+// softmaxBF16AVX512 writes exp2(scale·(x - max)) as bf16 and one over each row's sum, and to kept, if not nil, the weights as they are; x is lost where they are kept. n is a multiple of 32.
 //
 //go:noescape
-func softmaxBF16AVX512(dst unsafe.Pointer, inverse unsafe.Pointer, x unsafe.Pointer, rows int, n int, ldd int, stride int, scale float32)
+func softmaxBF16AVX512(dst unsafe.Pointer, inverse unsafe.Pointer, x unsafe.Pointer, rows int, n int, ldd int, stride int, scale float32, kept unsafe.Pointer, width int)
 
 // scaleTileAVX512 multiplies row i of 32 contiguous values by factors[i].
 //
@@ -178,3 +178,13 @@ func transposeAVX2(dst unsafe.Pointer, src unsafe.Pointer, lds int, k int, group
 //
 //go:noescape
 func interleaveAVX512(dst unsafe.Pointer, src unsafe.Pointer, pairs int, lds int)
+
+// fetchRows1 asks for 1 cache lines of each row, to write to.
+//
+//go:noescape
+func fetchRows1(x unsafe.Pointer, rows int, ldx int)
+
+// fetchRows2 asks for 2 cache lines of each row, to write to.
+//
+//go:noescape
+func fetchRows2(x unsafe.Pointer, rows int, ldx int)

@@ -2255,8 +2255,8 @@ row:
 	VZEROUPPER
 	RET
 
-// func softmaxBF16AVX512(dst unsafe.Pointer, inverse unsafe.Pointer, x unsafe.Pointer, rows int, n int, ldd int, stride int, scale float32)
-TEXT ·softmaxBF16AVX512(SB), NOSPLIT, $0-60
+// func softmaxBF16AVX512(dst unsafe.Pointer, inverse unsafe.Pointer, x unsafe.Pointer, rows int, n int, ldd int, stride int, scale float32, kept unsafe.Pointer, width int)
+TEXT ·softmaxBF16AVX512(SB), NOSPLIT, $0-80
 	MOVQ dst+0(FP), R9
 	MOVQ inverse+8(FP), R10
 	MOVQ x+16(FP), DI
@@ -2264,6 +2264,7 @@ TEXT ·softmaxBF16AVX512(SB), NOSPLIT, $0-60
 	MOVQ n+32(FP), DX
 	MOVQ ldd+40(FP), R11
 	MOVQ stride+48(FP), R8
+	MOVQ kept+64(FP), R12
 	SHLQ $2, DX
 	VBROADCASTSS scale+56(FP), Z7
 	VMOVUPS cc2fc0000<>(SB), Z6
@@ -2325,6 +2326,11 @@ columns16:
 	BYTE $0x62; BYTE $0xf2; BYTE $0x3f; BYTE $0x48; BYTE $0x72; BYTE $0xe3
 	VMOVUPS Z4, (SI)
 	ADDQ $64, SI
+	TESTQ R12, R12
+	JEQ passing17
+	VMOVUPS Z3, (DI)(BX*1)
+	VMOVUPS Z8, 64(DI)(BX*1)
+passing17:
 	ADDQ $128, BX
 	CMPQ BX, DX
 	JLT columns16
@@ -2340,11 +2346,66 @@ columns16:
 	VMOVUPS c3f800000<>(SB), Z1
 	VDIVPS Z5, Z1, Z1
 	VMOVSS X1, (R10)
+	TESTQ R12, R12
+	JEQ next
+	MOVQ DI, SI
+	MOVQ width+72(FP), AX
+	MOVQ R12, BX
+	NEGQ BX
+	ANDQ $63, BX
+	SHRQ $2, BX
+	CMPQ BX, AX
+	JLE head
+	MOVQ AX, BX
+head:
+	TESTQ BX, BX
+	JEQ lines
+	MOVQ CX, R13
+	MOVQ BX, CX
+	MOVL $1, R15
+	SHLL CX, R15
+	DECL R15
+	KMOVW R15, K1
+	MOVQ R13, CX
+	VMULPS.Z (SI), Z1, K1, Z2
+	VMOVUPS Z2, K1, (R12)
+	LEAQ (SI)(BX*4), SI
+	LEAQ (R12)(BX*4), R12
+	SUBQ BX, AX
+lines:
+	SUBQ $16, AX
+	JLT rest
+line:
+	VMULPS (SI), Z1, Z2
+	VMOVNTPS Z2, (R12)
+	ADDQ $64, SI
+	ADDQ $64, R12
+	SUBQ $16, AX
+	JGE line
+rest:
+	ADDQ $16, AX
+	JEQ kept
+	MOVQ AX, BX
+	MOVQ CX, R13
+	MOVQ BX, CX
+	MOVL $1, R15
+	SHLL CX, R15
+	DECL R15
+	KMOVW R15, K1
+	MOVQ R13, CX
+	VMULPS.Z (SI), Z1, K1, Z2
+	VMOVUPS Z2, K1, (R12)
+	LEAQ (SI)(BX*4), SI
+	LEAQ (R12)(BX*4), R12
+	SUBQ BX, AX
+kept:
+next:
 	ADDQ $4, R10
 	ADDQ R11, R9
 	ADDQ R8, DI
 	DECQ CX
 	JNE row
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -2383,14 +2444,14 @@ row:
 	VXORPS X1, X1, X1
 	MOVQ DI, R10
 	XORQ BX, BX
-columns17:
+columns18:
 	VMOVUPS (SI)(BX*1), Z2
 	VFMADD231PS Z5, Z2, Z1
 	VANDPS c7fffffff<>(SB), Z2, Z2
 	VMAXPS Z2, Z0, Z0
 	ADDQ $64, BX
 	CMPQ BX, DX
-	JLT columns17
+	JLT columns18
 	VEXTRACTF64X4 $1, Z0, Y3
 	VMAXPS Y3, Y0, Y0
 	VEXTRACTF128 $1, Y0, X3
@@ -2414,7 +2475,7 @@ columns17:
 	VDIVPS X0, X6, X3
 	VBROADCASTSS X3, Z4
 	XORQ BX, BX
-columns18:
+columns19:
 	VMULPS (SI)(BX*1), Z4, Z2
 	VCVTPS2DQ Z2, Z2
 	VPADDD c00000080<>(SB), Z2, Z2
@@ -2422,7 +2483,7 @@ columns18:
 	ADDQ $16, R10
 	ADDQ $64, BX
 	CMPQ BX, DX
-	JLT columns18
+	JLT columns19
 	ADDQ R8, DI
 	ADDQ R9, SI
 	DECQ CX
@@ -2473,7 +2534,7 @@ TEXT ·toBF16Native(SB), NOSPLIT, $0-48
 row:
 	MOVQ DI, R10
 	XORQ BX, BX
-columns19:
+columns20:
 	VMOVUPS (SI)(BX*1), Z0
 	VMOVUPS 64(SI)(BX*1), Z1
 	BYTE $0x62; BYTE $0xf2; BYTE $0x77; BYTE $0x48; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
@@ -2481,7 +2542,7 @@ columns19:
 	ADDQ $64, R10
 	ADDQ $128, BX
 	CMPQ BX, DX
-	JLT columns19
+	JLT columns20
 	ADDQ R8, DI
 	ADDQ R9, SI
 	DECQ CX
@@ -2501,7 +2562,7 @@ TEXT ·toBF16AVX512(SB), NOSPLIT, $0-48
 row:
 	MOVQ DI, R10
 	XORQ BX, BX
-columns20:
+columns21:
 	VMOVUPS (SI)(BX*1), Z0
 	VPSRLD $16, Z0, Z1
 	VPANDD c00000001<>(SB), Z1, Z2
@@ -2515,7 +2576,7 @@ columns20:
 	ADDQ $32, R10
 	ADDQ $64, BX
 	CMPQ BX, DX
-	JLT columns20
+	JLT columns21
 	ADDQ R8, DI
 	ADDQ R9, SI
 	DECQ CX
@@ -2535,7 +2596,7 @@ TEXT ·toBF16AVX2(SB), NOSPLIT, $0-48
 row:
 	MOVQ DI, R10
 	XORQ BX, BX
-columns21:
+columns22:
 	VMOVUPS (SI)(BX*1), Y0
 	VPSRLD $16, Y0, Y1
 	VPAND c00000001<>(SB), Y1, Y2
@@ -2551,7 +2612,7 @@ columns21:
 	ADDQ $16, R10
 	ADDQ $32, BX
 	CMPQ BX, DX
-	JLT columns21
+	JLT columns22
 	ADDQ R8, DI
 	ADDQ R9, SI
 	DECQ CX
@@ -2647,4 +2708,29 @@ pair:
 	DECQ CX
 	JNE pair
 	VZEROUPPER
+	RET
+
+// func fetchRows1(x unsafe.Pointer, rows int, ldx int)
+TEXT ·fetchRows1(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), DI
+	MOVQ rows+8(FP), CX
+	MOVQ ldx+16(FP), R8
+row:
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x4f; BYTE $0x00 // PREFETCHW 0(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
+	RET
+
+// func fetchRows2(x unsafe.Pointer, rows int, ldx int)
+TEXT ·fetchRows2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), DI
+	MOVQ rows+8(FP), CX
+	MOVQ ldx+16(FP), R8
+row:
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x4f; BYTE $0x00 // PREFETCHW 0(DI)
+	BYTE $0x0f; BYTE $0x0d; BYTE $0x4f; BYTE $0x40 // PREFETCHW 64(DI)
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
 	RET

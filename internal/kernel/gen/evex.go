@@ -30,6 +30,10 @@ func dotBF16(acc, a, b int) []byte { return evex512(prefixF3, 0x52, acc, a, b) }
 // toBF16 encodes VCVTNE2PS2BF16: dst = 16 values of low, then 16 of high, rounded to nearest even.
 func toBF16(dst, high, low int) []byte { return evex512(prefixF2, 0x72, dst, high, low) }
 
+// prefetchWrite encodes PREFETCHW offset(DI): the line is wanted for writing. Where the CPU has no such
+// instruction it does nothing.
+func prefetchWrite(offset byte) []byte { return []byte{0x0f, 0x0d, 0x4f, offset} }
+
 // spell writes an encoded instruction for the Go assembler.
 func spell(code []byte) string {
 	var parts []string

@@ -37,6 +37,7 @@ var encodings = []struct {
 	{dotBF16(16, 15, 24), "6282064852c0", "vdpbf16ps zmm16,zmm15,zmm24"},
 	{toBF16(2, 1, 0), "62f2774872d0", "vcvtne2ps2bf16 zmm2,zmm1,zmm0"},
 	{toBF16(4, 8, 3), "62f23f4872e3", "vcvtne2ps2bf16 zmm4,zmm8,zmm3"},
+	{prefetchWrite(0x40), "0f0d4f40", "prefetchw BYTE PTR [rdi+0x40]"},
 }
 
 func TestEncodings(t *testing.T) {

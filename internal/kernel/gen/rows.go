@@ -1,5 +1,7 @@
 package main
 
+import "fmt"
+
 // addTile adds a contiguous tile of 32 columns to rows elsewhere: the residual.
 func (a *assembly) addTile(v vector) {
 	a.function("addTile"+v.tier, "adds rows of 32 contiguous values to dst.",
@@ -12,6 +14,22 @@ func (a *assembly) addTile(v vector) {
 	}
 	a.op("ADDQ $128, SI\nADDQ R8, DI\nDECQ CX\nJNE row")
 	a.end()
+}
+
+// fetchRows asks for the cache lines that a tile is going to be written to.
+func (a *assembly) fetchRows() {
+	for _, lines := range []byte{1, 2} {
+		a.function(fmt.Sprintf("fetchRows%d", lines),
+			fmt.Sprintf("asks for %d cache lines of each row, to write to.", lines),
+			"x ptr", "rows int", "ldx int")
+		a.load("x DI", "rows CX", "ldx R8")
+		a.label("row")
+		for line := range lines {
+			a.op("%s // PREFETCHW %d(DI)", spell(prefetchWrite(64*line)), 64*line)
+		}
+		a.op("ADDQ R8, DI\nDECQ CX\nJNE row\nRET")
+		a.text.WriteString("\n")
+	}
 }
 
 // scaleTile multiplies each row of a contiguous tile by its own factor.

@@ -42,6 +42,7 @@ func (a *assembly) vectorFunctions() {
 	a.convertEmulated(narrow)
 	a.transpose()
 	a.interleave()
+	a.fetchRows()
 }
 
 // The least and greatest power that exp2 takes: 2^x is normal between them.
@@ -143,10 +144,11 @@ func (a *assembly) softmax(v vector) {
 func (a *assembly) softmaxBF16() {
 	v := wide
 	a.function("softmaxBF16AVX512",
-		"writes exp2(scale·(x - max)) as bf16 and one over each row's sum; n is a multiple of 32.",
+		"writes exp2(scale·(x - max)) as bf16 and one over each row's sum, and to kept, if not nil, "+
+			"the weights as they are; x is lost where they are kept. n is a multiple of 32.",
 		"dst ptr", "inverse ptr", "x ptr", "rows int", "n int", "ldd int", "stride int",
-		"scale float32")
-	a.load("dst R9", "inverse R10", "x DI", "rows CX", "n DX", "ldd R11", "stride R8")
+		"scale float32", "kept ptr", "width int")
+	a.load("dst R9", "inverse R10", "x DI", "rows CX", "n DX", "ldd R11", "stride R8", "kept R12")
 	a.op("SHLQ $2, DX")
 	scale, low, sum := v.r(7), v.r(6), v.r(5)
 	a.op("VBROADCASTSS %s, %s\nVMOVUPS %s, %s", a.argument("scale"), scale,
@@ -161,11 +163,44 @@ func (a *assembly) softmaxBF16() {
 			a.op("VADDPS %s, %s, %s", v.r(p), sum, sum)
 		}
 		a.op("%s\nVMOVUPS Z4, (SI)\nADDQ $64, SI", spell(toBF16(4, 8, 3)))
+		skip := a.fresh("passing")
+		a.op("TESTQ R12, R12\nJEQ %s", skip)
+		a.op("VMOVUPS Z3, (DI)(BX*1)\nVMOVUPS Z8, 64(DI)(BX*1)")
+		a.label(skip)
 	})
 	a.reduce(v, "VADDPS", 5, 1)
 	a.op("VMOVUPS %s, Z1\nVDIVPS Z5, Z1, Z1\nVMOVSS X1, (R10)", a.float(1))
+	a.op("TESTQ R12, R12\nJEQ next")
+	a.keepRow()
+	a.label("next")
 	a.op("ADDQ $4, R10\nADDQ R11, R9\nADDQ R8, DI\nDECQ CX\nJNE row")
+	a.op("SFENCE") // what was streamed is seen by whoever is told of it
 	a.end()
+}
+
+// keepRow writes Z1 times the values at DI to R12, "width" of them, and moves R12 behind them. Whole
+// cache lines go past the caches: nobody here reads them again, and to fetch them first would cost
+// as much as to write them. AX, BX, SI, R13 and R15 are lost; CX holds the rows left.
+func (a *assembly) keepRow() {
+	masked := func() { // the first BX values
+		a.op("MOVQ CX, R13\nMOVQ BX, CX\nMOVL $1, R15\nSHLL CX, R15\nDECL R15\nKMOVW R15, K1\nMOVQ R13, CX")
+		a.op("VMULPS.Z (SI), Z1, K1, Z2\nVMOVUPS Z2, K1, (R12)")
+		a.op("LEAQ (SI)(BX*4), SI\nLEAQ (R12)(BX*4), R12\nSUBQ BX, AX")
+	}
+	a.op("MOVQ DI, SI")
+	a.load("width AX")
+	a.op("MOVQ R12, BX\nNEGQ BX\nANDQ $63, BX\nSHRQ $2, BX\nCMPQ BX, AX\nJLE head\nMOVQ AX, BX")
+	a.label("head")
+	a.op("TESTQ BX, BX\nJEQ lines")
+	masked()
+	a.label("lines")
+	a.op("SUBQ $16, AX\nJLT rest")
+	a.label("line")
+	a.op("VMULPS (SI), Z1, Z2\nVMOVNTPS Z2, (R12)\nADDQ $64, SI\nADDQ $64, R12\nSUBQ $16, AX\nJGE line")
+	a.label("rest")
+	a.op("ADDQ $16, AX\nJEQ kept\nMOVQ AX, BX")
+	masked()
+	a.label("kept")
 }
 
 func (a *assembly) layerNorm(v vector) {
