@@ -123,17 +123,17 @@ func TestBlockBackwardGolden(t *testing.T) {
 			return values
 		}
 	}
-	golden, weight := read("testdata/backward.safetensors"), read("../legrad/testdata/tiny/model.safetensors")
+	golden, weight := read("testdata/backward.safetensors"), read("../legrad/testdata/tower.safetensors")
 	const width, heads, wide, layers = 21, 3, 41, 3
 	everyTier(t, func(t *testing.T) {
 		e := &Encoder{Width: width}
 		for i := range layers {
 			linear := func(name string, in, out int) *Linear {
-				name = fmt.Sprintf("visual.blocks.%d.%s.", i, name)
+				name = fmt.Sprintf("blocks.%d.%s.", i, name)
 				return NewLinear(weight(name+"weight"), weight(name+"bias"), in, out, FP32)
 			}
 			norm := func(name string) *LayerNorm {
-				name = fmt.Sprintf("visual.blocks.%d.%s.", i, name)
+				name = fmt.Sprintf("blocks.%d.%s.", i, name)
 				return &LayerNorm{Gain: weight(name + "weight"), Bias: weight(name + "bias"), Epsilon: 1e-6}
 			}
 			e.Layers = append(e.Layers, EncoderLayer{

@@ -1,14 +1,13 @@
-"""Writes a tiny random vision-language model, what torch's autograd finds in it, and the maps of the methods that LeGrad is compared with.
+"""Writes a tiny random vision transformer, what torch's autograd finds in it, and the maps of the methods that LeGrad is compared with.
 
     python tools/ref/baselines.py
 
-needs training/vision/requirements.txt. Writes legrad/testdata/tiny (the model), legrad/testdata/baselines.safetensors (maps)
-and nn/testdata/backward.safetensors (gradients of the three blocks). Every size is another prime where the model allows: 3 heads
-of 7, 41 wide, patches of 5 pixels; pictures of 3 x 5 patches and of 4 x 4. The model's text tower is zeros: texts are vectors here.
+needs training/vision/requirements.txt. Writes legrad/testdata/tower.safetensors (weights), legrad/testdata/baselines.safetensors
+(maps) and nn/testdata/backward.safetensors (gradients of the three blocks). Every size is another prime where the model allows: 3
+heads of 7, 41 wide, vectors of 17, patches of 5 pixels; pictures of 3 x 5 patches and of 4 x 4.
 
-Letters: N tokens (1 + patches), D width, H heads.
+Letters: N tokens (1 + patches), D width, E the length of an image's vector, H heads.
 """
-import json
 import os
 
 import torch
@@ -16,11 +15,9 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-WIDTH, HEADS, WIDE, LAYERS, PATCH, GRID, EPS = 21, 3, 41, 3, 5, 4, 1e-6
-TEXT, TEXT_WIDE, HEAD_WIDE = 6, 11, 768
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog"]
+WIDTH, VECTOR, HEADS, WIDE, LAYERS, PATCH, GRID, EPS = 21, 17, 3, 41, 3, 5, 4, 1e-6
 SIZES = {"wide": (15, 25), "square": (20, 20)}
-POOLINGS = ("cls", "mean", "cls+mean")
+POOLINGS = ("cls", "mean", "cls+mean", "patches", "norm+patches")
 
 
 def random_tower():
@@ -32,7 +29,8 @@ def random_tower():
 
     t = {"patch_embed.proj.weight": normal(WIDTH, 3, PATCH, PATCH, scale=0.15), "patch_embed.proj.bias": normal(WIDTH, scale=0.3),
          "cls_token": normal(1, 1, WIDTH), "pos_embed": normal(1, 1 + GRID * GRID, WIDTH, scale=0.5),
-         "norm.weight": 1 + normal(WIDTH, scale=0.2), "norm.bias": normal(WIDTH, scale=0.2)}
+         "norm.weight": 1 + normal(WIDTH, scale=0.2), "norm.bias": normal(WIDTH, scale=0.2),
+         "projection.weight": normal(VECTOR, WIDTH, scale=WIDTH ** -0.5)}
     for i in range(LAYERS):
         b = f"blocks.{i}."
         for name in ("norm1", "norm2"):
@@ -41,36 +39,6 @@ def random_tower():
                                        ("mlp.fc2", WIDTH, WIDE, 1)):
             t[f"{b}{name}.weight"], t[f"{b}{name}.bias"] = normal(out, into, scale=scale * into ** -0.5), normal(out, scale=0.3)
     return {k: v.half() for k, v in t.items()}
-
-
-def text_tower():
-    """A BERT of zeros and its head: the loader wants one."""
-    shapes = {"text.embeddings.word_embeddings.weight": (len(WORDS), TEXT), "text.embeddings.position_embeddings.weight": (16, TEXT),
-              "text.embeddings.token_type_embeddings.weight": (2, TEXT), "text_head.skip.weight": (WIDTH, TEXT),
-              "text_head.fc1.weight": (HEAD_WIDE, TEXT), "text_head.fc1.bias": (HEAD_WIDE,),
-              "text_head.fc2.weight": (WIDTH, HEAD_WIDE), "text_head.fc2.bias": (WIDTH,)}
-    layer = "text.encoder.layer.0."
-    for name, out, into in (("attention.self.query", TEXT, TEXT), ("attention.self.key", TEXT, TEXT), ("attention.self.value", TEXT, TEXT),
-                            ("attention.output.dense", TEXT, TEXT), ("intermediate.dense", TEXT_WIDE, TEXT), ("output.dense", TEXT, TEXT_WIDE)):
-        shapes[f"{layer}{name}.weight"], shapes[f"{layer}{name}.bias"] = (out, into), (out,)
-    for name in ("text.embeddings.LayerNorm", f"{layer}attention.output.LayerNorm", f"{layer}output.LayerNorm"):
-        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (TEXT,), (TEXT,)
-    return {k: torch.zeros(s, dtype=torch.float16) for k, s in shapes.items()}
-
-
-def config():
-    """config.json of evident's own vision-language models."""
-    return {"architectures": ["EvidentVisionText"], "embedding_size": WIDTH, "logit_scale": 10.0,
-            "visual": {"prefix": "visual.", "layout": "timm", "image_size": GRID * PATCH, "patch_size": PATCH, "width": WIDTH, "layers": LAYERS,
-                       "heads": HEADS, "mlp_width": WIDE, "activation": "gelu", "layer_norm_eps": EPS, "class_token": True,
-                       "projection": "identity", "pooling": "cls+mean"},
-            "preprocess": {"mean": [0.5] * 3, "std": [0.5] * 3, "resize": "squash", "interpolation": "bicubic"},
-            "text": {"prefix": "text.", "layout": "bert", "pooling": "mean", "normalize": True, "max_length": 16, "lower_case": True,
-                     "bert": {"vocab_size": len(WORDS), "hidden_size": TEXT, "num_hidden_layers": 1, "num_attention_heads": 2,
-                              "intermediate_size": TEXT_WIDE, "hidden_act": "gelu", "max_position_embeddings": 16, "type_vocab_size": 2,
-                              "layer_norm_eps": 1e-12, "pad_token_id": 0}},
-            "text_head": {"prefix": "text_head.", "form": "skip(x) + fc2(gelu(fc1(x)))", "activation": "gelu", "normalize": True},
-            "legrad": {"layers": [LAYERS - 2, LAYERS - 1], "pooling": "mean", "image_size": GRID * PATCH}, "prompt": "a photo of a {}"}
 
 
 class Tower:
@@ -111,21 +79,28 @@ class Tower:
             x = mid + self.linear(f"{b}mlp.fc2", F.gelu(self.linear(f"{b}mlp.fc1", self.norm(f"{b}norm2", mid))))
         return x
 
+    def read(self, tokens):
+        """P·LN of tokens [..., D] → [..., E]."""
+        return F.linear(self.norm("norm", tokens), self.t["projection.weight"])
+
     def vector(self, tokens, pooling):
-        cls, mean = (F.normalize(self.norm("norm", v), dim=-1) for v in (tokens[0], tokens.mean(0)))
-        return {"cls": cls, "mean": mean, "cls+mean": F.normalize(cls + mean, dim=-1)}[pooling]
+        """The image's vector of length 1."""
+        if pooling == "norm+patches":
+            return F.normalize(self.read(tokens[1:]).mean(0), dim=-1)
+        cls, mean, patches = (F.normalize(self.read(v), dim=-1) for v in (tokens[0], tokens.mean(0), tokens[1:].mean(0)))
+        return {"cls": cls, "mean": mean, "patches": patches, "cls+mean": F.normalize(cls + mean, dim=-1)}[pooling]
 
 
 def rows_of(pooling, n):
-    """How much each token's row counts."""
-    cls, mean = torch.zeros(n), torch.full((n,), 1 / n)
-    cls[0] = 1
-    return {"cls": cls, "mean": mean, "cls+mean": (cls + mean) / 2}[pooling]
+    """How much the row of each token counts: as much as the token itself in the image's vector."""
+    cls, mean, patches = torch.zeros(n), torch.full((n,), 1 / n), torch.full((n,), 1 / (n - 1))
+    cls[0], patches[0] = 1, 0
+    return {"cls": cls, "mean": mean, "cls+mean": (cls + mean) / 2, "patches": patches, "norm+patches": patches}[pooling]
 
 
 def legrad_of(tower, kept, tokens, text):
     """LeGrad's share of one block by autograd; kept: the block's, tokens: its output."""
-    f = tower.norm("norm", tokens.mean(0))
+    f = tower.read(tokens.mean(0))
     (grad,) = torch.autograd.grad(text @ F.normalize(f, dim=-1), kept["maps"], retain_graph=True)
     return grad.clamp(min=0).mean((0, 1))[1:]
 
@@ -151,8 +126,9 @@ def methods(tower, pixels, text, pooling):
     out["attentioncam"] = (weight[:, None] * (rows @ last["maps"])[:, 1:]).mean(0).clamp(min=0)
     channels = last["normed"].grad[1:].mean(0)
     out["gradcam"] = (last["normed"][1:] @ channels).clamp(min=0)
-    out["similarity"] = F.normalize(tower.norm("norm", tokens[1:]), dim=-1) @ text
-    out["maskclip"] = F.normalize(tower.norm("norm", tower.linear(f"blocks.{LAYERS - 1}.attn.proj", last["values"][1:])), dim=-1) @ text
+    out["similarity"] = F.normalize(tower.read(tokens[1:]), dim=-1) @ text
+    values = tower.linear(f"blocks.{LAYERS - 1}.attn.proj", last["values"][1:])
+    out["maskclip"] = F.normalize(tower.read(values), dim=-1) @ text
     outputs = [k["input"] for k in tower.kept[1:]] + [tokens]
     out["legrad"] = sum(legrad_of(tower, tower.kept[i], outputs[i], text) for i in (LAYERS - 2, LAYERS - 1))
     return {k: v.detach() for k, v in out.items()}
@@ -161,28 +137,22 @@ def methods(tower, pixels, text, pooling):
 def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    folder = os.path.join(ROOT, "legrad", "testdata", "tiny")
-    os.makedirs(folder, exist_ok=True)
-    os.makedirs(os.path.join(ROOT, "nn", "testdata"), exist_ok=True)
+    maps, gradients = os.path.join(ROOT, "legrad", "testdata"), os.path.join(ROOT, "nn", "testdata")
+    for folder in (maps, gradients):
+        os.makedirs(folder, exist_ok=True)
     tensors = random_tower()
-    save_file({f"visual.{k}": v for k, v in tensors.items()} | text_tower(), f"{folder}/model.safetensors")
-    with open(f"{folder}/config.json", "w", encoding="utf8") as f:
-        json.dump(config(), f, indent=1)
-        f.write("\n")
-    with open(f"{folder}/vocab.txt", "w", encoding="utf8") as f:
-        f.write("".join(w + "\n" for w in WORDS))
-
+    save_file(tensors, f"{maps}/tower.safetensors")
     tower, g, golden = Tower(tensors), torch.Generator().manual_seed(37), {}
-    texts = F.normalize(torch.randn(2, WIDTH, generator=g), dim=-1)
+    texts = F.normalize(torch.randn(2, VECTOR, generator=g), dim=-1)
     golden["text"] = texts
     for name, (h, w) in SIZES.items():
         pixels = torch.randn(3, h, w, generator=g)
         golden[f"{name}.pixels"] = pixels
         for pooling in POOLINGS:
-            maps = [methods(tower, pixels, text, pooling) for text in texts]
-            for method in maps[0]:
-                golden[f"{name}.{pooling}.{method}"] = torch.stack([m[method] for m in maps])
-    save_file({k: v.contiguous() for k, v in golden.items()}, os.path.join(ROOT, "legrad", "testdata", "baselines.safetensors"))
+            found = [methods(tower, pixels, text, pooling) for text in texts]
+            for method in found[0]:
+                golden[f"{name}.{pooling}.{method}"] = torch.stack([m[method] for m in found])
+    save_file({k: v.contiguous() for k, v in golden.items()}, f"{maps}/baselines.safetensors")
 
     x, gradient = torch.randn(13, WIDTH, generator=g), torch.randn(13, WIDTH, generator=g)
     start = x.clone()
@@ -190,7 +160,7 @@ def main():
     blocks = {"start": start, "gradient": gradient}
     for i, kept in enumerate(tower.kept):
         blocks |= {f"{name}.{i}": kept[name].grad for name in ("maps", "normed", "input")}
-    save_file({k: v.contiguous() for k, v in blocks.items()}, os.path.join(ROOT, "nn", "testdata", "backward.safetensors"))
+    save_file({k: v.contiguous() for k, v in blocks.items()}, f"{gradients}/backward.safetensors")
 
 
 if __name__ == "__main__":
