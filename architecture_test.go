@@ -49,6 +49,7 @@ var floors = map[string]float64{
 	"models":               1,
 	"eval":                 2, // knows no model and no index: it judges through interfaces
 	"eval/photos":          2,
+	"eval/viewer":          7, // puts models and methods before it
 }
 
 // vagueNames say nothing about what a package answers for.

@@ -1,0 +1,90 @@
+package viewer
+
+import (
+	"context"
+	"slices"
+
+	"evident/eval"
+)
+
+// Classifier returns the model as a classifier by names, of pictures at the size of its vectors.
+func (v *Viewer) Classifier() eval.Classifier { return &classifier{Viewer: v} }
+
+type classifier struct {
+	*Viewer
+	classes [][]float32
+}
+
+// SetClasses implements [eval.Classifier].
+func (c *classifier) SetClasses(ctx context.Context, names []string) (err error) {
+	c.classes, err = c.Names(ctx, names)
+	return err
+}
+
+// Look implements [eval.Classifier].
+func (c *classifier) Look(_ context.Context, file []byte) (eval.Subject, error) {
+	pixels, err := c.pixels(file, c.model.Recipe.Size, c.model.Recipe.Mode)
+	if err != nil {
+		return nil, err
+	}
+	return &subject{c, pixels}, nil
+}
+
+type subject struct {
+	*classifier
+	pixels []float32 // [3, height, width]
+}
+
+// Grid implements [eval.Subject].
+func (s *subject) Grid() (height, width int) {
+	size := s.model.Recipe.Size
+	return size[0] / s.model.Patch, size[1] / s.model.Patch
+}
+
+// Relevance implements [eval.Subject].
+func (s *subject) Relevance(ctx context.Context, method string, class int) ([]float32, error) {
+	m, err := s.method(method)
+	if err != nil {
+		return nil, err
+	}
+	size := s.model.Recipe.Size
+	maps, err := m.Maps(ctx, s.pixels, size[0], size[1], s.classes[class:class+1])
+	if err != nil {
+		return nil, err
+	}
+	return maps[0], nil
+}
+
+// Class implements [eval.Subject]. A patch that is removed gets the mean colour that the model's pixels are
+// measured from, 0 once normalised; the model still sees that it is there.
+func (s *subject) Class(ctx context.Context, removed []bool) (int, error) {
+	size, patch := s.model.Recipe.Size, s.model.Patch
+	pixels := slices.Clone(s.pixels)
+	_, width := s.Grid()
+	for i, gone := range removed {
+		if !gone {
+			continue
+		}
+		for channel := range 3 {
+			for y := range patch {
+				row := (channel*size[0]+i/width*patch+y)*size[1] + i%width*patch
+				clear(pixels[row : row+patch])
+			}
+		}
+	}
+	im, err := s.model.EncodeImage(ctx, pixels, size[0], size[1])
+	if err != nil {
+		return 0, err
+	}
+	best, highest := 0, 0.0
+	for i, text := range s.classes {
+		sum := 0.0
+		for j, v := range text {
+			sum += float64(v) * float64(im.Embedding[j])
+		}
+		if i == 0 || sum > highest {
+			best, highest = i, sum
+		}
+	}
+	return best, nil
+}

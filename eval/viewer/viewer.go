@@ -1,0 +1,196 @@
+// Package viewer puts a vision-language model and methods of package legrad before the photos of an evaluation:
+// what do they make of a picture's bytes and a class's name?
+package viewer
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"evident/eval"
+	"evident/internal/picture"
+	"evident/legrad"
+	"evident/model/vision"
+	"evident/model/vit"
+)
+
+// Options tunes [New]. The zero value is the model's own choice.
+type Options struct {
+	MapSize int    // pixels a side of the picture that maps are made of
+	Prompt  string // how a class name is asked for; {} is the name
+}
+
+// Viewer is a model before photos. It is safe for concurrent use.
+type Viewer struct {
+	model *vision.Model
+	opts  Options
+
+	mu      sync.Mutex
+	methods map[string]legrad.Method // by specification
+	names   map[string][]float32     // vectors of class names asked for before
+}
+
+// New prepares a model.
+func New(model *vision.Model, opts Options) (*Viewer, error) {
+	if opts.MapSize == 0 {
+		opts.MapSize = model.MapSize
+	}
+	if opts.MapSize < model.Patch || opts.MapSize%model.Patch != 0 {
+		return nil, fmt.Errorf("maps of %d pixels a side: want a multiple of the model's patches of %d pixels",
+			opts.MapSize, model.Patch)
+	}
+	if opts.Prompt == "" {
+		opts.Prompt = model.Prompt
+	}
+	if opts.Prompt == "" {
+		opts.Prompt = "{}"
+	}
+	if !strings.Contains(opts.Prompt, "{}") {
+		return nil, fmt.Errorf("the prompt %q has no {} where the class name goes", opts.Prompt)
+	}
+	return &Viewer{
+		model: model, opts: opts, methods: map[string]legrad.Method{}, names: map[string][]float32{},
+	}, nil
+}
+
+// MapSize is the pixels a side of the picture that maps are made of.
+func (v *Viewer) MapSize() int { return v.opts.MapSize }
+
+// Seer returns the model with a method as an evaluation asks it. See [ParseMethod] for how it is named.
+func (v *Viewer) Seer(method string) (eval.NamedSeer, error) {
+	m, err := v.method(method)
+	return eval.NamedSeer{Name: method, Seer: &seer{v, m}}, err
+}
+
+// method returns a method by its specification.
+func (v *Viewer) method(specification string) (legrad.Method, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if m, ok := v.methods[specification]; ok {
+		return m, nil
+	}
+	name, opts, err := ParseMethod(specification)
+	if err != nil {
+		return nil, err
+	}
+	if name == "legrad" && opts.Layers == nil {
+		opts.Layers = v.model.MapLayers
+	}
+	m, err := legrad.NewMethod(name, v.model.Tower, opts)
+	if err != nil {
+		return nil, err
+	}
+	v.methods[specification] = m
+	return m, nil
+}
+
+// Names implements [eval.Embedder]: vectors of class names in the prompt.
+func (v *Viewer) Names(ctx context.Context, names []string) ([][]float32, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var missing, texts []string
+	for _, name := range names {
+		if v.names[name] == nil {
+			missing = append(missing, name)
+			texts = append(texts, strings.ReplaceAll(v.opts.Prompt, "{}", name))
+		}
+	}
+	vectors, err := v.Texts(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range missing {
+		v.names[name] = vectors[i]
+	}
+	all := make([][]float32, len(names))
+	for i, name := range names {
+		all[i] = v.names[name]
+	}
+	return all, nil
+}
+
+// Texts implements [eval.Embedder].
+func (v *Viewer) Texts(ctx context.Context, texts []string) ([][]float32, error) {
+	const together = 256
+	var vectors [][]float32
+	for from := 0; from < len(texts); from += together {
+		found, err := v.model.EncodeTexts(ctx, texts[from:min(len(texts), from+together)])
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range found {
+			vectors = append(vectors, t.Embedding)
+		}
+	}
+	return vectors, nil
+}
+
+// Picture implements [eval.Embedder].
+func (v *Viewer) Picture(ctx context.Context, file []byte) ([]float32, error) {
+	size := v.model.Recipe.Size
+	pixels, err := v.pixels(file, size, v.model.Recipe.Mode)
+	if err != nil {
+		return nil, err
+	}
+	im, err := v.model.EncodeImage(ctx, pixels, size[0], size[1])
+	if err != nil {
+		return nil, err
+	}
+	return im.Embedding, nil
+}
+
+// pixels prepares a picture for the model, [3, height, width].
+func (v *Viewer) pixels(file []byte, size [2]int, mode vit.Mode) ([]float32, error) {
+	im, err := picture.Decode(bytes.NewReader(file), picture.Options{})
+	if err != nil {
+		return nil, err
+	}
+	r := picture.Recipe{Size: [2]int{size[1], size[0]}, Mean: v.model.Recipe.Mean, Std: v.model.Recipe.Std}
+	switch mode {
+	case vit.Squash:
+		r.Mode = picture.Squash
+	case vit.Crop:
+		r.Mode = picture.ShortestCrop
+	default:
+		return nil, fmt.Errorf("pictures prepared by %q are not known", mode)
+	}
+	switch v.model.Recipe.Filter {
+	case vit.Bicubic:
+		r.Filter = picture.Bicubic
+	case vit.Bilinear:
+		r.Filter = picture.Bilinear
+	default:
+		return nil, fmt.Errorf("pictures resized by %q are not known", v.model.Recipe.Filter)
+	}
+	return r.Apply(im), nil
+}
+
+// seer implements [eval.Seer].
+type seer struct {
+	*Viewer
+	of legrad.Method
+}
+
+// Maps squeezes the picture to a square, whatever the model does for its vectors: so are the outlines.
+func (s *seer) Maps(ctx context.Context, file []byte, classes []string) ([]eval.Heatmap, error) {
+	side := s.opts.MapSize
+	texts, err := s.Names(ctx, classes)
+	if err != nil {
+		return nil, err
+	}
+	pixels, err := s.pixels(file, [2]int{side, side}, vit.Squash)
+	if err != nil {
+		return nil, err
+	}
+	maps, err := s.of.Maps(ctx, pixels, side, side, texts)
+	if err != nil {
+		return nil, err
+	}
+	heat := make([]eval.Heatmap, len(maps))
+	for i, m := range maps {
+		heat[i] = eval.Heatmap{Height: side / s.model.Patch, Width: side / s.model.Patch, Values: m}
+	}
+	return heat, nil
+}
