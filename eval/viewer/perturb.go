@@ -55,23 +55,10 @@ func (s *subject) Relevance(ctx context.Context, method string, class int) ([]fl
 	return maps[0], nil
 }
 
-// Class implements [eval.Subject]. A patch that is removed gets the mean colour that the model's pixels are
-// measured from, 0 once normalised; the model still sees that it is there.
+// Class implements [eval.Subject].
 func (s *subject) Class(ctx context.Context, removed []bool) (int, error) {
-	size, patch := s.model.Recipe.Size, s.model.Patch
-	pixels := slices.Clone(s.pixels)
-	_, width := s.Grid()
-	for i, gone := range removed {
-		if !gone {
-			continue
-		}
-		for channel := range 3 {
-			for y := range patch {
-				row := (channel*size[0]+i/width*patch+y)*size[1] + i%width*patch
-				clear(pixels[row : row+patch])
-			}
-		}
-	}
+	size := s.model.Recipe.Size
+	pixels := s.without(removed)
 	im, err := s.model.EncodeImage(ctx, pixels, size[0], size[1])
 	if err != nil {
 		return 0, err
@@ -87,4 +74,24 @@ func (s *subject) Class(ctx context.Context, removed []bool) (int, error) {
 		}
 	}
 	return best, nil
+}
+
+// without returns the pixels without some patches. One that is removed gets the mean colour that the model's
+// pixels are measured from, 0 once normalised; the model still sees that there is a patch.
+func (s *subject) without(removed []bool) []float32 {
+	size, patch := s.model.Recipe.Size, s.model.Patch
+	pixels := slices.Clone(s.pixels)
+	_, width := s.Grid()
+	for i, gone := range removed {
+		if !gone {
+			continue
+		}
+		for channel := range 3 {
+			for y := range patch {
+				row := (channel*size[0]+i/width*patch+y)*size[1] + i%width*patch
+				clear(pixels[row : row+patch])
+			}
+		}
+	}
+	return pixels
 }
