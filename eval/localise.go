@@ -8,16 +8,13 @@ import (
 	"evident/eval/photos"
 )
 
-// Seer draws where texts are seen: a model and a method.
+// Seer draws where class names are seen, by one or several methods: a model before photos.
 type Seer interface {
-	// Maps returns for each class name where it is seen in a picture, given as the bytes of its file.
-	Maps(ctx context.Context, picture []byte, classes []string) ([]Heatmap, error)
-}
-
-// NamedSeer is a seer with the name it has in a report.
-type NamedSeer struct {
-	Name string
-	Seer
+	// Methods names the methods. The first is judged, the others are its baselines.
+	Methods() []string
+	// Maps returns where each class is seen in a picture, given as the bytes of its file:
+	// [len(methods)][len(classes)].
+	Maps(ctx context.Context, picture []byte, classes []string) ([][]Heatmap, error)
 }
 
 // PhotoOptions tunes the tasks on photos. The zero value judges every photo of the set's test part.
@@ -25,7 +22,6 @@ type PhotoOptions struct {
 	Options // Limit counts photos
 
 	Part     photos.Part       // which photos are judged; "" means those for tests
-	Others   []NamedSeer       // judged on the same pairs: the report's baselines, beside the centre prior
 	Choose   *photos.Set       // whose choosing part fixes thresholds; nil means the set's own, or see [RunSegmentation]
 	AreaMin  float64           // least share of the photo that a class covers to be asked for; 0 means 1 %
 	Settings map[string]string // what the report repeats: model, method, size
@@ -38,7 +34,7 @@ func (o *PhotoOptions) part() photos.Part {
 	return o.Part
 }
 
-// pixels of a class in a photo, at MapSide x MapSide.
+// outline is the pixels of a class in a photo, at MapSide x MapSide.
 type outline struct {
 	class  string
 	inside []bool
@@ -66,10 +62,10 @@ func outlines(p *photos.Photo, areaMin float64) ([]outline, error) {
 	return all, nil
 }
 
-// localised is what several seers make of the same pairs of photo and class.
+// localised is what several methods make of the same pairs of photo and class.
 type localised struct {
 	photos int
-	pairs  map[string][]pair // by seer
+	pairs  map[string][]pair // by method
 }
 
 // centre is the name of the prior that every report has.
@@ -77,7 +73,7 @@ const centre = "centre"
 
 // localise judges the maps of every class in every photo.
 func localise(
-	ctx context.Context, set *photos.Set, chosen []*photos.Photo, seers []NamedSeer, opts *PhotoOptions,
+	ctx context.Context, set *photos.Set, chosen []*photos.Photo, seer Seer, opts *PhotoOptions,
 ) (*localised, error) {
 	all := &localised{pairs: map[string][]pair{}}
 	prior := centrePrior(MapSide, MapSide).enlarge()
@@ -87,7 +83,7 @@ func localise(
 			return nil, err
 		}
 		if len(found) > 0 {
-			if err := all.judge(ctx, set, p, found, seers); err != nil {
+			if err := all.judge(ctx, set, p, found, seer); err != nil {
 				return nil, fmt.Errorf("photo %s: %w", p.Image, err)
 			}
 			for _, o := range found {
@@ -104,7 +100,7 @@ func localise(
 }
 
 func (l *localised) judge(
-	ctx context.Context, set *photos.Set, p *photos.Photo, found []outline, seers []NamedSeer,
+	ctx context.Context, set *photos.Set, p *photos.Photo, found []outline, seer Seer,
 ) error {
 	data, err := set.Read(p)
 	if err != nil {
@@ -114,47 +110,49 @@ func (l *localised) judge(
 	for i, o := range found {
 		classes[i] = photos.Spoken(o.class)
 	}
-	for _, s := range seers {
-		maps, err := s.Maps(ctx, data, classes)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
-		}
-		for i, m := range maps {
-			l.pairs[s.Name] = append(l.pairs[s.Name], judge(l.photos, m.enlarge(), found[i].inside))
+	maps, err := seer.Maps(ctx, data, classes)
+	if err != nil {
+		return err
+	}
+	for i, method := range seer.Methods() {
+		for j, m := range maps[i] {
+			l.pairs[method] = append(l.pairs[method], judge(l.photos, m.enlarge(), found[j].inside))
 		}
 	}
 	return nil
 }
 
-// seers are the one judged and the others, under names that differ.
-func (o *PhotoOptions) seers(seer NamedSeer) ([]NamedSeer, error) {
-	all, seen := append([]NamedSeer{seer}, o.Others...), map[string]bool{centre: true}
-	for _, s := range all {
-		if seen[s.Name] {
-			return nil, fmt.Errorf("two seers are named %q", s.Name)
-		}
-		seen[s.Name] = true
+// checkMethods says whether methods, and the baselines that a task adds, can be told apart.
+func checkMethods(methods []string, baselines ...string) error {
+	if len(methods) == 0 {
+		return errors.New("no method is to be judged")
 	}
-	return all, nil
+	seen := map[string]bool{}
+	for _, name := range append(baselines, methods...) {
+		if seen[name] {
+			return fmt.Errorf("two methods are named %q", name)
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 // RunPointing asks where each class of each photo is and looks whether the map's peak lies inside the class's
 // outline: accuracy, over pairs of a photo and a class that covers at least AreaMin of it.
-func RunPointing(ctx context.Context, set *photos.Set, seer NamedSeer, opts PhotoOptions) (*Report, error) {
+func RunPointing(ctx context.Context, set *photos.Set, seer Seer, opts PhotoOptions) (*Report, error) {
 	start := opts.now()
-	seers, err := opts.seers(seer)
-	if err != nil {
+	if err := checkMethods(seer.Methods(), centre); err != nil {
 		return nil, err
 	}
 	chosen, err := set.Select(opts.part(), opts.Limit, opts.Seed)
 	if err != nil {
 		return nil, err
 	}
-	all, err := localise(ctx, set, chosen, seers, &opts)
+	all, err := localise(ctx, set, chosen, seer, &opts)
 	if err != nil {
 		return nil, err
 	}
-	report := all.report("pointing", seer.Name, &opts, func(_ string, pairs []pair) map[string][]float64 {
+	report := all.report("pointing", seer.Methods()[0], &opts, func(_ string, pairs []pair) map[string][]float64 {
 		return map[string][]float64{"accuracy": column(pairs, func(p *pair) float64 { return p.pointing })}
 	})
 	report.Seconds = opts.now().Sub(start).Seconds()
@@ -168,31 +166,30 @@ var errNoThreshold = errors.New("a single photo cannot be judged at a threshold 
 // pixel_accuracy the share of pixels on the right side, map the mean average precision of pixels ranked by the
 // map, which needs no threshold, and pointing as [RunPointing] has it.
 //
-// The threshold is fixed, for each seer on its own, on photos that are not reported on: the choosing part of
+// The threshold is fixed, for each method on its own, on photos that are not reported on: the choosing part of
 // opts.Choose, or else of the set. Where there is none each half of the photos is judged at the threshold that
 // is best on the other half, and the report says so.
-func RunSegmentation(ctx context.Context, set *photos.Set, seer NamedSeer, opts PhotoOptions) (*Report, error) {
+func RunSegmentation(ctx context.Context, set *photos.Set, seer Seer, opts PhotoOptions) (*Report, error) {
 	start := opts.now()
-	seers, err := opts.seers(seer)
-	if err != nil {
+	if err := checkMethods(seer.Methods(), centre); err != nil {
 		return nil, err
 	}
 	chosen, err := set.Select(opts.part(), opts.Limit, opts.Seed)
 	if err != nil {
 		return nil, err
 	}
-	cuts, err := chooseThresholds(ctx, set, seers, &opts)
+	cuts, err := chooseThresholds(ctx, set, seer, &opts)
 	if err != nil {
 		return nil, err
 	}
-	all, err := localise(ctx, set, chosen, seers, &opts)
+	all, err := localise(ctx, set, chosen, seer, &opts)
 	if err != nil {
 		return nil, err
 	}
 	if cuts == nil && all.photos < 2 {
 		return nil, errNoThreshold
 	}
-	report := all.report("segmentation", seer.Name, &opts, func(name string, pairs []pair) map[string][]float64 {
+	report := all.report("segmentation", seer.Methods()[0], &opts, func(name string, pairs []pair) map[string][]float64 {
 		cut := func(p *pair) int { return cuts[name] }
 		if cuts == nil {
 			cut = crossed(pairs)
@@ -205,7 +202,7 @@ func RunSegmentation(ctx context.Context, set *photos.Set, seer NamedSeer, opts 
 		}
 	})
 	if cuts != nil {
-		report.Settings["threshold"] = fmt.Sprintf("%.2f", thresholdAt(cuts[seer.Name]))
+		report.Settings["threshold"] = fmt.Sprintf("%.2f", thresholdAt(cuts[seer.Methods()[0]]))
 	} else {
 		report.Settings["threshold"] = "of each half of the photos the best of the other"
 	}
@@ -213,9 +210,9 @@ func RunSegmentation(ctx context.Context, set *photos.Set, seer NamedSeer, opts 
 	return report, nil
 }
 
-// chooseThresholds returns the threshold of each seer, nil where there are no photos to choose on.
+// chooseThresholds returns the threshold of each method, nil where there are no photos to choose on.
 func chooseThresholds(
-	ctx context.Context, set *photos.Set, seers []NamedSeer, opts *PhotoOptions,
+	ctx context.Context, set *photos.Set, seer Seer, opts *PhotoOptions,
 ) (map[string]int, error) {
 	from := opts.Choose
 	if from == nil {
@@ -228,7 +225,7 @@ func chooseThresholds(
 		}
 		return nil, nil //nolint:nilerr // a set without such photos is judged crosswise
 	}
-	all, err := localise(ctx, from, chosen, seers, opts)
+	all, err := localise(ctx, from, chosen, seer, opts)
 	if err != nil {
 		return nil, fmt.Errorf("choose a threshold: %w", err)
 	}
@@ -249,9 +246,9 @@ func crossed(pairs []pair) func(*pair) int {
 	return func(p *pair) int { return best[p.photo%2] }
 }
 
-// report makes means and intervals of every seer's numbers, one a pair by metric.
+// report makes means and intervals of every method's numbers, one a pair by metric.
 func (l *localised) report(
-	task, judged string, opts *PhotoOptions, numbers func(seer string, pairs []pair) map[string][]float64,
+	task, judged string, opts *PhotoOptions, numbers func(method string, pairs []pair) map[string][]float64,
 ) *Report {
 	r := newPhotoReport(task, len(l.pairs[judged]), "pairs of photo and class", opts)
 	r.Settings["photos"] = fmt.Sprint(l.photos)

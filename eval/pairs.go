@@ -22,9 +22,12 @@ func judge(photo int, heat []float32, inside []bool) pair {
 	var above [2][thresholds + 1]int // pixels outside and inside, by the highest threshold they reach
 	peak, area := 0, 0
 	for i, v := range heat {
-		at := 0
-		for at+1 < thresholds && float64(v) >= thresholdAt(at+1) {
+		at := min(max(int(v*(thresholds-1)), 0), thresholds-1)
+		for at+1 < thresholds && float64(v) >= thresholdAt(at+1) { // what rounding cut off
 			at++
+		}
+		for at > 0 && float64(v) < thresholdAt(at) { // or put on
+			at--
 		}
 		side := 0
 		if inside[i] {

@@ -3,7 +3,6 @@ package eval
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -14,6 +13,8 @@ import (
 
 // Classifier names the class of photos of which patches are removed, and says where a class is seen.
 type Classifier interface {
+	// Methods names the methods that say where. The first is judged, the others are its baselines.
+	Methods() []string
 	// SetClasses names the classes there are.
 	SetClasses(ctx context.Context, names []string) error
 	// Look prepares a picture, given as the bytes of its file.
@@ -24,8 +25,8 @@ type Classifier interface {
 type Subject interface {
 	// Grid is the height and width of the picture in patches.
 	Grid() (height, width int)
-	// Relevance is how much each patch speaks for a class, by the method of that name, [height, width].
-	Relevance(ctx context.Context, method string, class int) ([]float32, error)
+	// Relevance is by each method how much each patch speaks for a class, [len(methods)][height, width].
+	Relevance(ctx context.Context, class int) ([][]float32, error)
 	// Class returns the likeliest class without the patches that are removed.
 	Class(ctx context.Context, removed []bool) (int, error)
 }
@@ -36,21 +37,21 @@ var removals = []float64{0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}
 // PerturbationOptions tunes [RunPerturbation].
 type PerturbationOptions struct {
 	PhotoOptions
-	Methods   []string // the first is judged, the others are baselines beside the centre prior and a random order
-	Predicted bool     // explain and count the class that the model sees, not the one of the label
+	Labels bool // explain and count the class of the label, not the one that the model sees in the whole photo
 }
 
-// RunPerturbation removes patches in the order of their relevance for the photo's class and watches the model
-// name it. positive_auc: the most relevant first, where a good map makes the model lose the class at once, so
-// low is good. negative_auc: the least relevant first, high is good. Both are the mean share of photos still
-// named rightly over 0 to 90 % of patches removed; accuracy is that share with nothing removed. Classes are the
-// first labels of the whole set.
+// RunPerturbation removes patches in the order of their relevance for the class that the model sees in the
+// photo, and watches it name that class. positive_auc: the most relevant first, where a good map makes the model
+// lose the class at once, so low is good. negative_auc: the least relevant first, high is good. Both are the mean
+// share of photos still named so over 0 to 90 % of patches removed. accuracy is the share of whole photos
+// whose class seen is that of the label. Classes are the first labels of the whole set; two of one name are one.
+// Baselines are the other methods, the centre prior and a random order.
 func RunPerturbation(
 	ctx context.Context, set *photos.Set, model Classifier, opts PerturbationOptions,
 ) (*Report, error) {
 	start := opts.now()
-	if len(opts.Methods) == 0 {
-		return nil, errors.New("no method is to be judged")
+	if err := checkMethods(model.Methods(), centre, random); err != nil {
+		return nil, err
 	}
 	chosen, err := set.Select(opts.part(), opts.Limit, opts.Seed)
 	if err != nil {
@@ -63,34 +64,31 @@ func RunPerturbation(
 	if err := model.SetClasses(ctx, classes); err != nil {
 		return nil, err
 	}
-	orders := append(slices.Clone(opts.Methods), centre, random)
-	numbers := map[string]map[string][]float64{}
-	for _, name := range orders {
-		if numbers[name] != nil {
-			return nil, fmt.Errorf("two orders are named %q", name)
-		}
-		numbers[name] = map[string][]float64{}
+	p := &perturbation{
+		model: model, labels: opts.Labels, rng: rand.New(rand.NewPCG(opts.Seed, uint64(len(chosen)))),
+		numbers: map[string]map[string][]float64{centre: {}, random: {}},
 	}
-	rng := rand.New(rand.NewPCG(opts.Seed, uint64(len(chosen))))
-	for i, p := range chosen {
-		data, err := set.Read(p)
+	for _, name := range model.Methods() {
+		p.numbers[name] = map[string][]float64{}
+	}
+	for i, photo := range chosen {
+		data, err := set.Read(photo)
 		if err != nil {
 			return nil, err
 		}
-		r := &perturbed{class: index[p.Labels[0]], predicted: opts.Predicted, rng: rng}
-		if err := r.measure(ctx, model, data, orders, numbers); err != nil {
-			return nil, fmt.Errorf("photo %s: %w", p.Image, err)
+		if err := p.measure(ctx, data, index[photo.Labels[0]]); err != nil {
+			return nil, fmt.Errorf("photo %s: %w", photo.Image, err)
 		}
 		opts.progress(i+1, len(chosen))
 	}
 	report := newPhotoReport("perturbation", len(chosen), "photos", &opts.PhotoOptions)
 	report.Settings["classes"] = fmt.Sprint(len(classes))
-	report.Settings["explained"] = map[bool]string{true: "the class seen", false: "the class of the label"}[opts.Predicted]
+	report.Settings["explained"] = map[bool]string{true: "the class of the label", false: "the class seen"}[opts.Labels]
 	groups := make([]int, len(chosen))
 	for i := range groups {
 		groups[i] = i
 	}
-	report.compare(opts.Methods[0], numbers, groups, opts.Seed)
+	report.compare(model.Methods()[0], p.numbers, groups, opts.Seed)
 	report.Seconds = opts.now().Sub(start).Seconds()
 	return report, nil
 }
@@ -126,67 +124,63 @@ func classesOf(set *photos.Set) ([]string, map[string]int, error) {
 	return names, place, nil
 }
 
-// perturbed is one photo from which patches are removed.
-type perturbed struct {
-	class     int
-	predicted bool
-	rng       *rand.Rand
-	subject   Subject
+// perturbation collects one number a photo, by order and metric.
+type perturbation struct {
+	model   Classifier
+	labels  bool
+	rng     *rand.Rand
+	numbers map[string]map[string][]float64
 }
 
-// measure adds one number an order and metric.
-func (p *perturbed) measure(
-	ctx context.Context, model Classifier, data []byte, orders []string, numbers map[string]map[string][]float64,
-) error {
-	var err error
-	if p.subject, err = model.Look(ctx, data); err != nil {
-		return err
-	}
-	height, width := p.subject.Grid()
-	seen, err := p.subject.Class(ctx, make([]bool, height*width))
+// measure adds a photo whose label's class is given.
+func (p *perturbation) measure(ctx context.Context, data []byte, label int) error {
+	subject, err := p.model.Look(ctx, data)
 	if err != nil {
 		return err
 	}
-	if p.predicted {
-		p.class = seen
+	height, width := subject.Grid()
+	seen, err := subject.Class(ctx, make([]bool, height*width))
+	if err != nil {
+		return err
 	}
-	whole := 0.0
-	if seen == p.class {
-		whole = 1
+	class := seen
+	if p.labels {
+		class = label
 	}
-	for _, name := range orders {
-		relevance, err := p.relevance(ctx, name, height, width)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		least := leastFirst(relevance)
+	relevance, err := subject.Relevance(ctx, class)
+	if err != nil {
+		return err
+	}
+	blind := make([]float32, height*width)
+	for i, v := range p.rng.Perm(len(blind)) {
+		blind[i] = float32(v)
+	}
+	orders := map[string][]float32{centre: centrePrior(height, width).Values, random: blind}
+	for i, name := range p.model.Methods() {
+		orders[name] = relevance[i]
+	}
+	for name, values := range orders {
+		least := leastFirst(values)
 		most := slices.Clone(least)
 		slices.Reverse(most)
-		add := func(metric string, value float64) { numbers[name][metric] = append(numbers[name][metric], value) }
+		numbers := p.numbers[name]
 		for metric, order := range map[string][]int{"positive_auc": most, "negative_auc": least} {
-			area, err := p.area(ctx, order, whole)
+			area, err := areaUnder(ctx, subject, order, class, seen)
 			if err != nil {
 				return err
 			}
-			add(metric, area)
+			numbers[metric] = append(numbers[metric], area)
 		}
-		add("accuracy", whole)
+		numbers["accuracy"] = append(numbers["accuracy"], same(seen, label))
 	}
 	return nil
 }
 
-func (p *perturbed) relevance(ctx context.Context, name string, height, width int) ([]float32, error) {
-	switch name {
-	case centre:
-		return centrePrior(height, width).Values, nil
-	case random:
-		values := make([]float32, height*width)
-		for i, v := range p.rng.Perm(len(values)) {
-			values[i] = float32(v)
-		}
-		return values, nil
+func same(a, b int) float64 {
+	if a == b {
+		return 1
 	}
-	return p.subject.Relevance(ctx, name, p.class)
+	return 0
 }
 
 // leastFirst orders patches by relevance; of two alike the earlier is the less relevant.
@@ -199,23 +193,20 @@ func leastFirst(relevance []float32) []int {
 	return order
 }
 
-// area is the mean over shares removed of whether the class is still named, by the trapezoid rule; whole is
-// whether it is with nothing removed.
-func (p *perturbed) area(ctx context.Context, order []int, whole float64) (float64, error) {
+// areaUnder is the mean over shares removed of whether the class is named, by the trapezoid rule; seen is what is
+// named with nothing removed.
+func areaUnder(ctx context.Context, subject Subject, order []int, class, seen int) (float64, error) {
 	removed := make([]bool, len(order))
-	done, last, sum := 0, whole, 0.0
+	done, last, sum := 0, same(seen, class), 0.0
 	for _, share := range removals[1:] {
 		for upTo := int(math.Round(share * float64(len(order)))); done < upTo; done++ {
 			removed[order[done]] = true
 		}
-		class, err := p.subject.Class(ctx, removed)
+		named, err := subject.Class(ctx, removed)
 		if err != nil {
 			return 0, err
 		}
-		right := 0.0
-		if class == p.class {
-			right = 1
-		}
+		right := same(named, class)
 		sum += (last + right) / 2
 		last = right
 	}

@@ -56,11 +56,35 @@ func masked(n int) []string {
 	return fields
 }
 
+// seers are methods by name, in order.
+type seers []struct {
+	name string
+	maps func(picture []byte, classes []string) ([]Heatmap, error)
+}
+
+func (s seers) Methods() (names []string) {
+	for _, one := range s {
+		names = append(names, one.name)
+	}
+	return names
+}
+
+func (s seers) Maps(_ context.Context, picture []byte, classes []string) (all [][]Heatmap, err error) {
+	for _, one := range s {
+		maps, err := one.maps(picture, classes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, maps)
+	}
+	return all, nil
+}
+
 // painter draws on a grid of 4 columns: the value of the class's own columns and of the others, which may depend
 // on the photo.
 type painter func(photo string) (own, other float32)
 
-func (p painter) Maps(_ context.Context, picture []byte, classes []string) ([]Heatmap, error) {
+func (p painter) maps(picture []byte, classes []string) ([]Heatmap, error) {
 	maps := make([]Heatmap, len(classes))
 	for i, class := range classes {
 		own, other := p(string(picture))
@@ -89,10 +113,10 @@ var (
 func TestPointing(t *testing.T) {
 	set := writeSet(t, "mine", masked(3)...)
 	var last [2]int
-	opts := PhotoOptions{Others: []NamedSeer{{"wrong", wrong}, {"blank", blank}}, Settings: map[string]string{"method": "right"}}
+	opts := PhotoOptions{Settings: map[string]string{"method": "right"}}
 	opts.Now = clock()
 	opts.Progress = func(done, total int) { last = [2]int{done, total} }
-	r, err := RunPointing(context.Background(), set, NamedSeer{"right", right}, opts)
+	r, err := RunPointing(context.Background(), set, seers{{"right", right.maps}, {"wrong", wrong.maps}, {"blank", blank.maps}}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +157,7 @@ func TestThreshold(t *testing.T) {
 	// a threshold of at most 0.6 takes for the cat.
 	set := writeSet(t, "coco-seg", masked(12)...)
 	seen := map[string]int{}
-	glowing := seerFunc(func(photo string, class string) Heatmap {
+	glowing := seers{{"glowing", eachClass(func(photo, class string) Heatmap {
 		seen[photo]++
 		glow := float32(0.6)
 		if photo == "10" {
@@ -143,36 +167,36 @@ func TestThreshold(t *testing.T) {
 			return Heatmap{1, 4, []float32{0, glow, 1, 1}}
 		}
 		return Heatmap{1, 4, []float32{1, glow, 0, 0}}
-	})
-	r, err := RunSegmentation(context.Background(), set, NamedSeer{"glowing", glowing}, PhotoOptions{})
+	})}}
+	r, err := RunSegmentation(context.Background(), set, glowing, PhotoOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.N != 12 || len(seen) != 7 || seen["10"] != 2 {
 		t.Errorf("%d pairs, photos asked for %v", r.N, seen)
 	}
-	chosen, err := localise(context.Background(), set, []*photos.Photo{&set.Photos[10]}, []NamedSeer{{"g", glowing}}, &PhotoOptions{})
+	chosen, err := localise(context.Background(), set, []*photos.Photo{&set.Photos[10]}, glowing, &PhotoOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested, err := localise(context.Background(), set, []*photos.Photo{&set.Photos[1]}, []NamedSeer{{"g", glowing}}, &PhotoOptions{})
+	tested, err := localise(context.Background(), set, []*photos.Photo{&set.Photos[1]}, glowing, &PhotoOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut, own := bestThreshold(chosen.pairs["g"]), bestThreshold(tested.pairs["g"])
+	cut, own := bestThreshold(chosen.pairs["glowing"]), bestThreshold(tested.pairs["glowing"])
 	if cut == own {
 		t.Fatal("the photos do not differ: the test sees nothing")
 	}
-	want := 100 * mean(column(tested.pairs["g"], func(p *pair) float64 { return p.iou[cut] }))
+	want := 100 * mean(column(tested.pairs["glowing"], func(p *pair) float64 { return p.iou[cut] }))
 	if math.Abs(r.Metrics["miou"]-want) > 1e-9 || r.Settings["threshold"] != fmt.Sprintf("%.2f", thresholdAt(cut)) {
 		t.Errorf("mIoU %g at %s, want %g at %.2f", r.Metrics["miou"], r.Settings["threshold"], want, thresholdAt(cut))
 	}
 	other := writeSet(t, "mine", masked(2)...)
-	elsewhere, err := RunSegmentation(context.Background(), other, NamedSeer{"glowing", glowing}, PhotoOptions{Choose: set})
+	elsewhere, err := RunSegmentation(context.Background(), other, glowing, PhotoOptions{Choose: set})
 	if err != nil || elsewhere.Settings["threshold"] != r.Settings["threshold"] {
 		t.Errorf("another set's threshold: %v, %v", elsewhere, err)
 	}
-	crosswise, err := RunSegmentation(context.Background(), other, NamedSeer{"right", right}, PhotoOptions{})
+	crosswise, err := RunSegmentation(context.Background(), other, seers{{"right", right.maps}}, PhotoOptions{})
 	if err != nil || !strings.Contains(crosswise.Settings["threshold"], "best of the other") {
 		t.Errorf("crosswise: %v, %v", crosswise, err)
 	}
@@ -180,37 +204,41 @@ func TestThreshold(t *testing.T) {
 	if m := crosswise.Metrics; !(m["miou"] > 95 && m["pixel_accuracy"] > 97 && m["map"] > 99 && m["pointing"] == 100) {
 		t.Errorf("a perfect map has %v", m)
 	}
-	if _, err := RunSegmentation(context.Background(), other, NamedSeer{"right", right}, PhotoOptions{Choose: other}); err == nil {
+	if _, err := RunSegmentation(context.Background(), other, seers{{"right", right.maps}}, PhotoOptions{Choose: other}); err == nil {
 		t.Error("a threshold is chosen on a set without photos for it")
 	}
-	if _, err := RunSegmentation(context.Background(), other, NamedSeer{"right", right}, PhotoOptions{Options: Options{Limit: 1}}); err == nil {
+	if _, err := RunSegmentation(context.Background(), other, seers{{"right", right.maps}}, PhotoOptions{Options: Options{Limit: 1}}); err == nil {
 		t.Error("a single photo is judged at its own threshold")
 	}
 }
 
-type seerFunc func(photo, class string) Heatmap
-
-func (f seerFunc) Maps(_ context.Context, picture []byte, classes []string) ([]Heatmap, error) {
-	maps := make([]Heatmap, len(classes))
-	for i, class := range classes {
-		maps[i] = f(string(picture), class)
+// eachClass draws one class after the other.
+func eachClass(draw func(photo, class string) Heatmap) func(picture []byte, classes []string) ([]Heatmap, error) {
+	return func(picture []byte, classes []string) ([]Heatmap, error) {
+		maps := make([]Heatmap, len(classes))
+		for i, class := range classes {
+			maps[i] = draw(string(picture), class)
+		}
+		return maps, nil
 	}
-	return maps, nil
 }
 
 func TestWrongPhotos(t *testing.T) {
-	ctx, seer := context.Background(), NamedSeer{"right", right}
+	ctx, seer := context.Background(), seers{{"right", right.maps}}
 	plain := writeSet(t, "plain", `"width": 3`)
 	for name, run := range map[string]func() (*Report, error){
 		"class that covers enough": func() (*Report, error) { return RunPointing(ctx, plain, seer, PhotoOptions{}) },
-		`two seers are named`: func() (*Report, error) {
-			return RunPointing(ctx, plain, seer, PhotoOptions{Others: []NamedSeer{seer}})
+		`two methods are named "right"`: func() (*Report, error) {
+			return RunPointing(ctx, plain, append(seer, seer...), PhotoOptions{})
+		},
+		`two methods are named "centre"`: func() (*Report, error) {
+			return RunSegmentation(ctx, plain, seers{{centre, right.maps}}, PhotoOptions{})
 		},
 		`of the part "train"`: func() (*Report, error) { return RunPointing(ctx, plain, seer, PhotoOptions{Part: photos.Train}) },
 		"has no label": func() (*Report, error) {
-			return RunPerturbation(ctx, plain, nil, PerturbationOptions{Methods: []string{"a"}})
+			return RunPerturbation(ctx, plain, &keyhole{methods: []string{"a"}}, PerturbationOptions{})
 		},
-		"no method":   func() (*Report, error) { return RunPerturbation(ctx, plain, nil, PerturbationOptions{}) },
+		"no method":   func() (*Report, error) { return RunPerturbation(ctx, plain, &keyhole{}, PerturbationOptions{}) },
 		"no captions": func() (*Report, error) { return RunImageRetrieval(ctx, plain, nil, PhotoOptions{}) },
 		"no labels":   func() (*Report, error) { return RunTagging(ctx, plain, nil, PhotoOptions{}) },
 	} {
@@ -221,7 +249,9 @@ func TestWrongPhotos(t *testing.T) {
 }
 
 // keyhole sees the first class as long as one patch of 2 x 5 is left, the one named by the photo's file.
-type keyhole struct{ classes []string }
+type keyhole struct{ methods, classes []string }
+
+func (k *keyhole) Methods() []string { return k.methods }
 
 func (k *keyhole) SetClasses(_ context.Context, names []string) error { k.classes = names; return nil }
 
@@ -243,24 +273,23 @@ func (k *key) Class(_ context.Context, removed []bool) (int, error) {
 	return 0, nil
 }
 
-func (k *key) Relevance(_ context.Context, method string, class int) ([]float32, error) {
-	values := make([]float32, 10)
-	switch {
-	case method == "knowing" && class == 0:
-		values[k.patch] = 1
-	case method != "knowing" && method != "misled":
-		return nil, fmt.Errorf("method %q", method)
-	default:
-		values[k.patch] = -1
+func (k *key) Relevance(_ context.Context, class int) ([][]float32, error) {
+	all := make([][]float32, len(k.methods))
+	for i, method := range k.methods {
+		all[i] = make([]float32, 10)
+		all[i][k.patch] = -1
+		if method == "knowing" && class == 0 {
+			all[i][k.patch] = 1
+		}
 	}
-	return values, nil
+	return all, nil
 }
 
 func TestPerturbation(t *testing.T) {
 	// The classes' order is that of class_index, not of the photos.
 	set := writeSet(t, "keys", `"labels": ["key", "x"], "class_index": 3`, `"labels": ["lock"], "class_index": 9`, `"labels": ["key"], "class_index": 3`)
-	k := new(keyhole)
-	r, err := RunPerturbation(context.Background(), set, k, PerturbationOptions{Methods: []string{"knowing", "misled"}})
+	k := &keyhole{methods: []string{"knowing", "misled"}}
+	r, err := RunPerturbation(context.Background(), set, k, PerturbationOptions{Labels: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,11 +317,12 @@ func TestPerturbation(t *testing.T) {
 	if r.N != 3 || r.Baselines["centre"] == nil || r.Baselines["random"] == nil {
 		t.Errorf("%d photos, baselines %v", r.N, slices.Sorted(maps.Keys(r.Baselines)))
 	}
-	seen, err := RunPerturbation(context.Background(), set, k, PerturbationOptions{Methods: []string{"knowing"}, Predicted: true})
-	if err != nil || seen.Metrics["accuracy"] != 100 || math.Abs(seen.Metrics["negative_auc"]-100) > 1e-9 {
-		t.Errorf("of the class seen: %v, %v", seen.Metrics, err)
+	seen, err := RunPerturbation(context.Background(), set, k, PerturbationOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	again, err := RunPerturbation(context.Background(), set, k, PerturbationOptions{Methods: []string{"knowing"}})
+	check("knowing of the class seen", seen.Metrics, keys)
+	again, err := RunPerturbation(context.Background(), set, k, PerturbationOptions{Labels: true})
 	if err != nil || again.Baselines["random"]["positive_auc"] != r.Baselines["random"]["positive_auc"] {
 		t.Errorf("one seed gives two random orders: %v, %v", again, err)
 	}
@@ -328,7 +358,7 @@ func TestImageRetrieval(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Ranks from 0: 0, 1, 0, 3, and the last caption is far from its own photo, behind one, level with two.
+	// Ranks from 0: 0, 1, 0, 3, and the last caption is far from its own photo, behind one.
 	if r.N != 5 || r.Metrics["recall_at_1"] != 40 || r.Metrics["recall_at_5"] != 100 || r.Baselines["chance"]["recall_at_1"] != 25 {
 		t.Errorf("%d captions, %v, %v", r.N, r.Metrics, r.Baselines)
 	}

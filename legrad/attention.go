@@ -11,7 +11,7 @@ import (
 // with. It knows nothing of texts: all get one map.
 type rawAttention struct{ *reading }
 
-func newRawAttention(tower *vit.Tower, opts MethodOptions) (Method, error) {
+func newRawAttention(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	r, err := newReading(tower, opts, true)
 	if err != nil {
 		return nil, err
@@ -19,17 +19,7 @@ func newRawAttention(tower *vit.Tower, opts MethodOptions) (Method, error) {
 	return &rawAttention{r}, nil
 }
 
-// Maps implements [Method].
-func (a *rawAttention) Maps(
-	ctx context.Context, pixels []float32, height, width int, texts [][]float32,
-) ([][]float32, error) {
-	if err := a.check(texts); err != nil {
-		return nil, err
-	}
-	p, err := a.run(ctx, pixels, height, width, a.layers, false)
-	if err != nil {
-		return nil, err
-	}
+func (a *rawAttention) draw(_ context.Context, p *pass, texts [][]float32) ([][]float32, error) {
 	mixed := mixRows(a.weights(p.n), p.kept[a.layers[0]].Weights, p.n)
 	return forAll(texts, a.patches(mixed)), nil
 }
@@ -60,7 +50,7 @@ func mixRows(rows []float64, maps []float32, n int) []float64 {
 // knows nothing of texts: all get one map.
 type rollout struct{ *reading }
 
-func newRollout(tower *vit.Tower, opts MethodOptions) (Method, error) {
+func newRollout(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	r, err := newReading(tower, opts, false)
 	if err != nil {
 		return nil, err
@@ -68,17 +58,7 @@ func newRollout(tower *vit.Tower, opts MethodOptions) (Method, error) {
 	return &rollout{r}, nil
 }
 
-// Maps implements [Method].
-func (o *rollout) Maps(
-	ctx context.Context, pixels []float32, height, width int, texts [][]float32,
-) ([][]float32, error) {
-	if err := o.check(texts); err != nil {
-		return nil, err
-	}
-	p, err := o.run(ctx, pixels, height, width, o.layers, false)
-	if err != nil {
-		return nil, err
-	}
+func (o *rollout) draw(_ context.Context, p *pass, texts [][]float32) ([][]float32, error) {
 	rows := o.weights(p.n)
 	for i := len(o.layers) - 1; i >= 0; i-- {
 		for m, v := range mixRows(rows, p.kept[o.layers[i]].Weights, p.n) {

@@ -19,7 +19,7 @@ import (
 // alone (MethodOptions.Layers).
 type chefer struct{ *descent }
 
-func newChefer(tower *vit.Tower, opts MethodOptions) (Method, error) {
+func newChefer(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	r, err := newReading(tower, opts, false)
 	if err != nil {
 		return nil, err
@@ -31,17 +31,7 @@ func newChefer(tower *vit.Tower, opts MethodOptions) (Method, error) {
 	return &chefer{d}, nil
 }
 
-// Maps implements [Method].
-func (c *chefer) Maps(
-	ctx context.Context, pixels []float32, height, width int, texts [][]float32,
-) ([][]float32, error) {
-	if err := c.check(texts); err != nil {
-		return nil, err
-	}
-	p, err := c.encode(ctx, pixels, height, width)
-	if err != nil {
-		return nil, err
-	}
+func (c *chefer) draw(ctx context.Context, p *pass, texts [][]float32) ([][]float32, error) {
 	maps := make([][]float32, len(texts))
 	for t, text := range texts {
 		rows, err := c.relevance(ctx, p, text)

@@ -1,7 +1,6 @@
 package legrad
 
 import (
-	"context"
 	"math"
 	"slices"
 
@@ -29,13 +28,10 @@ func newDescent(r *reading) (*descent, error) {
 	return d, nil
 }
 
-// encode runs an image and keeps what the way back needs.
-func (d *descent) encode(ctx context.Context, pixels []float32, height, width int) (*pass, error) {
-	var layers []int
-	for l := range d.blocks {
-		layers = append(layers, l)
-	}
-	return d.run(ctx, pixels, height, width, layers, true)
+// reads is all that the way back needs; a [drawer]'s.
+func (d *descent) reads(layer int) keeps {
+	deep := d.blocks[layer] != nil
+	return keeps{weights: deep, input: deep, qkv: deep, attended: deep, raised: deep}
 }
 
 // top returns ∂s/∂(the last block's output) [N, D] for s = t · e/|e|, e the image's vector.

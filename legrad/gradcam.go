@@ -17,7 +17,7 @@ import (
 //	α_c = mean over patches of ∂s/∂y_mc        map_m = max(0, Σ_c α_c·y_mc)
 type gradCAM struct{ *descent }
 
-func newGradCAM(tower *vit.Tower, opts MethodOptions) (Method, error) {
+func newGradCAM(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	if opts.Rows != PooledRows {
 		return nil, fmt.Errorf("it reads no rows of attention")
 	}
@@ -32,17 +32,7 @@ func newGradCAM(tower *vit.Tower, opts MethodOptions) (Method, error) {
 	return &gradCAM{d}, nil
 }
 
-// Maps implements [Method].
-func (g *gradCAM) Maps(
-	ctx context.Context, pixels []float32, height, width int, texts [][]float32,
-) ([][]float32, error) {
-	if err := g.check(texts); err != nil {
-		return nil, err
-	}
-	p, err := g.encode(ctx, pixels, height, width)
-	if err != nil {
-		return nil, err
-	}
+func (g *gradCAM) draw(ctx context.Context, p *pass, texts [][]float32) ([][]float32, error) {
 	last, d, prefix := g.layers[0], g.tower.Width, g.tower.Prefix
 	normed := slices.Clone(p.kept[last].Input)
 	g.tower.Encoder.Layers[last].AttentionNorm.Forward(normed, p.n)
@@ -72,7 +62,7 @@ func (g *gradCAM) Maps(
 //	α_h = mean over patches of rows·∂s/∂A_h        map_m = max(0, mean_h α_h·(rows·A_h)_m)
 type attentionCAM struct{ *descent }
 
-func newAttentionCAM(tower *vit.Tower, opts MethodOptions) (Method, error) {
+func newAttentionCAM(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	r, err := newReading(tower, opts, true)
 	if err != nil {
 		return nil, err
@@ -84,17 +74,7 @@ func newAttentionCAM(tower *vit.Tower, opts MethodOptions) (Method, error) {
 	return &attentionCAM{d}, nil
 }
 
-// Maps implements [Method].
-func (a *attentionCAM) Maps(
-	ctx context.Context, pixels []float32, height, width int, texts [][]float32,
-) ([][]float32, error) {
-	if err := a.check(texts); err != nil {
-		return nil, err
-	}
-	p, err := a.encode(ctx, pixels, height, width)
-	if err != nil {
-		return nil, err
-	}
+func (a *attentionCAM) draw(ctx context.Context, p *pass, texts [][]float32) ([][]float32, error) {
 	kept, n, prefix := p.kept[a.layers[0]], p.n, a.tower.Prefix
 	heads := a.tower.Encoder.Layers[a.layers[0]].Heads
 	rows := a.weights(n)

@@ -37,7 +37,7 @@ type MethodOptions struct {
 }
 
 // methods makes each method by its name.
-var methods = map[string]func(*vit.Tower, MethodOptions) (Method, error){
+var methods = map[string]func(*vit.Tower, MethodOptions) (drawer, error){
 	"legrad":       newLeGrad,
 	"attention":    newRawAttention,
 	"rollout":      newRollout,
@@ -66,26 +66,11 @@ func NewMethod(name string, tower *vit.Tower, opts MethodOptions) (Method, error
 	if !ok {
 		return nil, fmt.Errorf("unknown method %q: there are %s", name, strings.Join(MethodNames(), ", "))
 	}
-	m, err := prepare(tower, opts)
+	d, err := prepare(tower, opts)
 	if err != nil {
 		return nil, fmt.Errorf("method %s: %w", name, err)
 	}
-	return m, nil
-}
-
-func newLeGrad(tower *vit.Tower, opts MethodOptions) (Method, error) {
-	return New(tower, Options{Layers: opts.Layers, Precision: opts.Precision})
-}
-
-// Maps makes an explainer a [Method]: it encodes an image and returns its [Image.Relevance].
-func (e *Explainer) Maps(
-	ctx context.Context, pixels []float32, height, width int, texts [][]float32,
-) ([][]float32, error) {
-	im, err := e.Encode(ctx, pixels, height, width)
-	if err != nil {
-		return nil, err
-	}
-	return im.Relevance(ctx, texts)
+	return &method{tower, d}, nil
 }
 
 // reading is what the methods beside LeGrad share: a tower, the blocks they read, and how much each query's row
@@ -166,34 +151,9 @@ func (r *reading) weights(n int) []float64 {
 	return w
 }
 
-// pass is one image run through the tower.
-type pass struct {
-	n      int // N
-	tokens []float32
-	kept   map[int]*nn.Kept
-}
-
-// run encodes an image and keeps of each of the layers what attention computed; deep keeps all that the way
-// back through the blocks reads.
-func (r *reading) run(
-	ctx context.Context, pixels []float32, height, width int, layers []int, deep bool,
-) (*pass, error) {
-	p := &pass{n: r.tower.Tokens(height, width), kept: map[int]*nn.Kept{}}
-	n, d := p.n, r.tower.Width
-	for _, l := range layers {
-		block := &r.tower.Encoder.Layers[l]
-		p.kept[l] = &nn.Kept{Weights: make([]float32, block.Heads*n*n)}
-		if deep {
-			p.kept[l].Input, p.kept[l].QKV = make([]float32, n*d), make([]float32, 3*n*d)
-			p.kept[l].Attended, p.kept[l].Raised = make([]float32, n*d), make([]float32, n*block.Up.Out)
-		}
-	}
-	im, err := r.tower.EncodeKeep(ctx, pixels, height, width, p.kept)
-	if err != nil {
-		return nil, err
-	}
-	p.tokens = im.Tokens
-	return p, nil
+// reads is the weights of the layers read; a [drawer]'s.
+func (r *reading) reads(layer int) keeps {
+	return keeps{weights: slices.Contains(r.layers, layer)}
 }
 
 // patches returns the patches' part of a value a token, as a map.
@@ -203,16 +163,6 @@ func (r *reading) patches(values []float64) []float32 {
 		m = append(m, float32(v))
 	}
 	return m
-}
-
-// check refuses a text's vector of another length than the model's.
-func (r *reading) check(texts [][]float32) error {
-	for t, text := range texts {
-		if len(text) != r.tower.Size() {
-			return fmt.Errorf("text %d has a vector of %d values, the model's have %d", t, len(text), r.tower.Size())
-		}
-	}
-	return nil
 }
 
 // forAll gives every text the same map: of methods that know nothing of texts. Each gets its own copy.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -163,6 +164,46 @@ func TestMethodsOfEmbedded(t *testing.T) {
 	}
 }
 
+// TestMapsOf: methods that share a pass draw the bits that each draws alone, in any order.
+func TestMapsOf(t *testing.T) {
+	r := openRandom(t)
+	tower := r.build(t, vit.ClassAndMean)
+	texts := slices.Collect(slices.Chunk(r.tensor(t, "text"), 17))
+	var methods []Method
+	for _, name := range append(MethodNames(), "chefer", "rollout") {
+		m, err := NewMethod(name, tower, MethodOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		methods = append(methods, m)
+	}
+	slices.Reverse(methods)
+	pixels := r.tensor(t, "wide.pixels")
+	together, err := MapsOf(context.Background(), methods, pixels, 15, 25, texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range methods {
+		alone, err := m.Maps(context.Background(), pixels, 15, 25, texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(alone, together[i]) {
+			t.Errorf("method %d draws another map in company", i)
+		}
+	}
+	other, err := NewMethod("rollout", r.build(t, vit.Mean), MethodOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := MapsOf(context.Background(), append(methods, other), pixels, 15, 25, texts); err == nil {
+		t.Error("methods of two towers share a pass")
+	}
+	if maps, err := MapsOf(context.Background(), nil, pixels, 15, 25, texts); len(maps) != 0 || err != nil {
+		t.Errorf("no methods draw %d maps, %v", len(maps), err)
+	}
+}
+
 // attending is a pool that is no [vit.TokenPool].
 type attending struct{ vit.Pool }
 
@@ -179,6 +220,7 @@ func TestWrongMethods(t *testing.T) {
 		{"attention", MethodOptions{Layers: []int{2}}, "layers cannot be chosen"},
 		{"rollout", MethodOptions{Rows: "first"}, `rows "first" are not known`},
 		{"gradcam", MethodOptions{Rows: ClassRow}, "reads no rows"},
+		{"legrad", MethodOptions{Rows: ClassRow}, "every row of attention alike"},
 		{"maskclip", MethodOptions{Rows: MeanRows}, "reads no rows"},
 	} {
 		if _, err := NewMethod(c.name, tower, c.opts); err == nil || !strings.Contains(err.Error(), c.want) {

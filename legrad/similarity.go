@@ -3,6 +3,7 @@ package legrad
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"evident/model/vit"
 	"evident/nn"
@@ -21,15 +22,15 @@ type similarity struct {
 	values bool // take the value path
 }
 
-func newSimilarity(tower *vit.Tower, opts MethodOptions) (Method, error) {
+func newSimilarity(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	return newSimilarityOf(tower, opts, false)
 }
 
-func newMaskCLIP(tower *vit.Tower, opts MethodOptions) (Method, error) {
+func newMaskCLIP(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	return newSimilarityOf(tower, opts, true)
 }
 
-func newSimilarityOf(tower *vit.Tower, opts MethodOptions, values bool) (Method, error) {
+func newSimilarityOf(tower *vit.Tower, opts MethodOptions, values bool) (drawer, error) {
 	r, err := newReading(tower, opts, true)
 	if err != nil {
 		return nil, err
@@ -43,25 +44,15 @@ func newSimilarityOf(tower *vit.Tower, opts MethodOptions, values bool) (Method,
 	return &similarity{r, values}, nil
 }
 
-// Maps implements [Method].
-func (s *similarity) Maps(
-	ctx context.Context, pixels []float32, height, width int, texts [][]float32,
-) ([][]float32, error) {
-	if err := s.check(texts); err != nil {
-		return nil, err
-	}
-	n, d := s.tower.Tokens(height, width), s.tower.Width
-	last, keep := s.layers[0], map[int]*nn.Kept{}
-	if s.values {
-		keep[last] = &nn.Kept{QKV: make([]float32, 3*n*d)}
-	}
-	im, err := s.tower.EncodeKeep(ctx, pixels, height, width, keep)
-	if err != nil {
-		return nil, err
-	}
-	tokens, count := im.Tokens[s.tower.Prefix*d:], n-s.tower.Prefix
-	if s.values {
-		tokens = s.valuePath(&s.tower.Encoder.Layers[last], keep[last].QKV, count)
+func (s *similarity) reads(layer int) keeps {
+	return keeps{qkv: s.values && layer == s.layers[0]}
+}
+
+func (s *similarity) draw(_ context.Context, p *pass, texts [][]float32) ([][]float32, error) {
+	count := p.n - s.tower.Prefix
+	tokens := slices.Clone(p.tokens[s.tower.Prefix*s.tower.Width:])
+	if last := s.layers[0]; s.values {
+		tokens = s.valuePath(&s.tower.Encoder.Layers[last], p.kept[last].QKV, count)
 	}
 	s.pool.Norm.Forward(tokens, count)
 	if p := s.pool.Projection; p != nil {

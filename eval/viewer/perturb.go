@@ -5,13 +5,21 @@ import (
 	"slices"
 
 	"evident/eval"
+	"evident/legrad"
 )
 
-// Classifier returns the model as a classifier by names, of pictures at the size of its vectors.
-func (v *Viewer) Classifier() eval.Classifier { return &classifier{Viewer: v} }
+// Classifier returns the model as a classifier by names, of pictures at the size of its vectors, with methods that
+// say where a class is seen; the first is judged.
+func (v *Viewer) Classifier(methods ...string) (eval.Classifier, error) {
+	d, err := v.drawer(methods)
+	if err != nil {
+		return nil, err
+	}
+	return &classifier{drawer: d}, nil
+}
 
 type classifier struct {
-	*Viewer
+	*drawer
 	classes [][]float32
 }
 
@@ -42,17 +50,17 @@ func (s *subject) Grid() (height, width int) {
 }
 
 // Relevance implements [eval.Subject].
-func (s *subject) Relevance(ctx context.Context, method string, class int) ([]float32, error) {
-	m, err := s.method(method)
-	if err != nil {
-		return nil, err
-	}
+func (s *subject) Relevance(ctx context.Context, class int) ([][]float32, error) {
 	size := s.model.Recipe.Size
-	maps, err := m.Maps(ctx, s.pixels, size[0], size[1], s.classes[class:class+1])
+	maps, err := legrad.MapsOf(ctx, s.methods, s.pixels, size[0], size[1], s.classes[class:class+1])
 	if err != nil {
 		return nil, err
 	}
-	return maps[0], nil
+	all := make([][]float32, len(maps))
+	for i, m := range maps {
+		all[i] = m[0]
+	}
+	return all, nil
 }
 
 // Class implements [eval.Subject].

@@ -27,9 +27,9 @@ type Viewer struct {
 	model *vision.Model
 	opts  Options
 
-	mu      sync.Mutex
-	methods map[string]legrad.Method // by specification
-	names   map[string][]float32     // vectors of class names asked for before
+	mu       sync.Mutex
+	prepared map[string]legrad.Method // by specification
+	named    map[string][]float32     // vectors of class names asked for before
 }
 
 // New prepares a model.
@@ -51,24 +51,50 @@ func New(model *vision.Model, opts Options) (*Viewer, error) {
 		return nil, fmt.Errorf("the prompt %q has no {} where the class name goes", opts.Prompt)
 	}
 	return &Viewer{
-		model: model, opts: opts, methods: map[string]legrad.Method{}, names: map[string][]float32{},
+		model: model, opts: opts, prepared: map[string]legrad.Method{}, named: map[string][]float32{},
 	}, nil
 }
 
 // MapSize is the pixels a side of the picture that maps are made of.
 func (v *Viewer) MapSize() int { return v.opts.MapSize }
 
-// Seer returns the model with a method as an evaluation asks it. See [ParseMethod] for how it is named.
-func (v *Viewer) Seer(method string) (eval.NamedSeer, error) {
-	m, err := v.method(method)
-	return eval.NamedSeer{Name: method, Seer: &seer{v, m}}, err
+// Seer returns the model with methods as an evaluation asks it; the first is judged. See [ParseMethod] for how they
+// are named.
+func (v *Viewer) Seer(methods ...string) (eval.Seer, error) {
+	d, err := v.drawer(methods)
+	if err != nil {
+		return nil, err
+	}
+	return &seer{d}, nil
 }
+
+// drawer is the model with methods.
+type drawer struct {
+	*Viewer
+	names   []string
+	methods []legrad.Method
+}
+
+func (v *Viewer) drawer(methods []string) (*drawer, error) {
+	d := &drawer{Viewer: v, names: methods}
+	for _, name := range methods {
+		m, err := v.method(name)
+		if err != nil {
+			return nil, err
+		}
+		d.methods = append(d.methods, m)
+	}
+	return d, nil
+}
+
+// Methods implements [eval.Seer] and [eval.Classifier].
+func (d *drawer) Methods() []string { return d.names }
 
 // method returns a method by its specification.
 func (v *Viewer) method(specification string) (legrad.Method, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if m, ok := v.methods[specification]; ok {
+	if m, ok := v.prepared[specification]; ok {
 		return m, nil
 	}
 	name, opts, err := ParseMethod(specification)
@@ -82,7 +108,7 @@ func (v *Viewer) method(specification string) (legrad.Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.methods[specification] = m
+	v.prepared[specification] = m
 	return m, nil
 }
 
@@ -92,7 +118,7 @@ func (v *Viewer) Names(ctx context.Context, names []string) ([][]float32, error)
 	defer v.mu.Unlock()
 	var missing, texts []string
 	for _, name := range names {
-		if v.names[name] == nil {
+		if v.named[name] == nil {
 			missing = append(missing, name)
 			texts = append(texts, strings.ReplaceAll(v.opts.Prompt, "{}", name))
 		}
@@ -102,11 +128,11 @@ func (v *Viewer) Names(ctx context.Context, names []string) ([][]float32, error)
 		return nil, err
 	}
 	for i, name := range missing {
-		v.names[name] = vectors[i]
+		v.named[name] = vectors[i]
 	}
 	all := make([][]float32, len(names))
 	for i, name := range names {
-		all[i] = v.names[name]
+		all[i] = v.named[name]
 	}
 	return all, nil
 }
@@ -168,13 +194,10 @@ func (v *Viewer) pixels(file []byte, size [2]int, mode vit.Mode) ([]float32, err
 }
 
 // seer implements [eval.Seer].
-type seer struct {
-	*Viewer
-	of legrad.Method
-}
+type seer struct{ *drawer }
 
 // Maps squeezes the picture to a square, whatever the model does for its vectors: so are the outlines.
-func (s *seer) Maps(ctx context.Context, file []byte, classes []string) ([]eval.Heatmap, error) {
+func (s *seer) Maps(ctx context.Context, file []byte, classes []string) ([][]eval.Heatmap, error) {
 	side := s.opts.MapSize
 	texts, err := s.Names(ctx, classes)
 	if err != nil {
@@ -184,13 +207,16 @@ func (s *seer) Maps(ctx context.Context, file []byte, classes []string) ([]eval.
 	if err != nil {
 		return nil, err
 	}
-	maps, err := s.of.Maps(ctx, pixels, side, side, texts)
+	maps, err := legrad.MapsOf(ctx, s.methods, pixels, side, side, texts)
 	if err != nil {
 		return nil, err
 	}
-	heat := make([]eval.Heatmap, len(maps))
-	for i, m := range maps {
-		heat[i] = eval.Heatmap{Height: side / s.model.Patch, Width: side / s.model.Patch, Values: m}
+	grid := side / s.model.Patch
+	all := make([][]eval.Heatmap, len(maps))
+	for i := range maps {
+		for _, m := range maps[i] {
+			all[i] = append(all[i], eval.Heatmap{Height: grid, Width: grid, Values: m})
+		}
 	}
-	return heat, nil
+	return all, nil
 }

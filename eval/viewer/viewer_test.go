@@ -86,20 +86,20 @@ func TestViewer(t *testing.T) {
 	if err != nil || !slices.Equal(names[0], texts[1].Embedding) || !slices.Equal(names[1], texts[0].Embedding) || &names[0][0] != &names[2][0] {
 		t.Errorf("the names' vectors are others: %v", err)
 	}
-	e, err := legrad.New(model.Tower, legrad.Options{Layers: model.MapLayers})
+	m, err := legrad.NewMethod("legrad", model.Tower, legrad.MethodOptions{Layers: model.MapLayers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := e.Maps(ctx, pixels(96), 96, 96, [][]float32{texts[0].Embedding})
+	want, err := m.Maps(ctx, pixels(96), 96, 96, [][]float32{texts[0].Embedding})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := v.Seer("legrad")
+	s, err := v.Seer("legrad", "rollout")
 	if err != nil {
 		t.Fatal(err)
 	}
 	maps, err := s.Maps(ctx, file, []string{"ball"})
-	if err != nil || maps[0].Height != 6 || maps[0].Width != 6 || !slices.Equal(maps[0].Values, want[0]) {
+	if err != nil || len(maps) != 2 || maps[0][0].Height != 6 || maps[0][0].Width != 6 || !slices.Equal(maps[0][0].Values, want[0]) {
 		t.Errorf("the map is another: %v", err)
 	}
 	if _, err := s.Maps(ctx, []byte("no picture"), []string{"ball"}); err == nil {
@@ -114,7 +114,11 @@ func TestSubject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, c := context.Background(), v.Classifier()
+	ctx := context.Background()
+	c, err := v.Classifier(legrad.MethodNames()...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := c.SetClasses(ctx, []string{"dog", "red ball", "train"}); err != nil {
 		t.Fatal(err)
 	}
@@ -154,14 +158,14 @@ func TestSubject(t *testing.T) {
 	if again, err := s.Class(ctx, make([]bool, height*width)); err != nil || again != first {
 		t.Errorf("the class is %d, then %d, %v", first, again, err)
 	}
-	for _, method := range legrad.MethodNames() {
-		relevance, err := s.Relevance(ctx, method, 1)
-		if err != nil || len(relevance) != height*width {
-			t.Errorf("%s: %d values, %v", method, len(relevance), err)
-		}
+	relevance, err := s.Relevance(ctx, 1)
+	if err != nil || len(relevance) != len(c.Methods()) {
+		t.Fatalf("%d methods, want %d: %v", len(relevance), len(c.Methods()), err)
 	}
-	if _, err := s.Relevance(ctx, "guessing", 1); err == nil {
-		t.Error("an unknown method draws")
+	for i, values := range relevance {
+		if len(values) != height*width {
+			t.Errorf("%s: %d values", c.Methods()[i], len(values))
+		}
 	}
 }
 

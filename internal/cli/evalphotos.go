@@ -30,7 +30,7 @@ type photoOptions struct {
 	against   []string
 	choose    string
 	size      int
-	predicted bool
+	labels    bool
 	failUnder float64
 }
 
@@ -49,9 +49,9 @@ var photoTasks = []photoTask{
 		long: `Ask where each class of each photo is, and look whether the map's highest point lies inside the
 class's outline.`,
 		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
-			seer, err := o.seers(v)
+			seer, err := v.Seer(o.methods()...)
 			if err != nil {
-				return nil, err
+				return nil, usageError("%v", err)
 			}
 			return eval.RunPointing(ctx, s, seer, o.PhotoOptions)
 		},
@@ -66,9 +66,9 @@ The threshold is fixed on photos that are not reported on: those of the set's ow
 of the set named with --choose. Where there are none, each half of the photos is judged at the threshold
 that is best on the other half.`,
 		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
-			seer, err := o.seers(v)
+			seer, err := v.Seer(o.methods()...)
 			if err != nil {
-				return nil, err
+				return nil, usageError("%v", err)
 			}
 			if o.choose != "" {
 				choose, err := photos.Open(o.choose)
@@ -85,15 +85,14 @@ that is best on the other half.`,
 		name: "perturbation", metric: "negative_auc", methods: true,
 		short: "Does the model lose a class with the patches that a map names?",
 		long: `Remove patches, the most relevant first ("positive_auc", low is good) and the least relevant first
-("negative_auc", high is good), and watch how long the model still names the photo's class among all
-first labels of the set.`,
+("negative_auc", high is good), and watch how long the model still names the class that it sees in the
+whole photo, among all first labels of the set.`,
 		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
-			if _, err := o.seers(v); err != nil { // prepares the methods, and says now what is wrong with them
-				return nil, err
+			model, err := v.Classifier(o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
 			}
-			return eval.RunPerturbation(ctx, s, v.Classifier(), eval.PerturbationOptions{
-				PhotoOptions: o.PhotoOptions, Predicted: o.predicted, Methods: append([]string{o.method}, o.against...),
-			})
+			return eval.RunPerturbation(ctx, s, model, eval.PerturbationOptions{PhotoOptions: o.PhotoOptions, Labels: o.labels})
 		},
 	},
 	{
@@ -141,7 +140,7 @@ func (a *app) evalPhotoCommand(task *photoTask) *cobra.Command {
 	}
 	switch task.name {
 	case "perturbation":
-		flags.BoolVar(&o.predicted, "predicted", false, "explain the class that the model sees, not the label's")
+		flags.BoolVar(&o.labels, "labels", false, "explain the label's class, not the one that the model sees")
 	case "segmentation":
 		flags.StringVar(&o.choose, "choose", "", "a set with photos that may choose, to fix the threshold on")
 		fallthrough
@@ -156,21 +155,8 @@ const photoSets = `A set is a folder or a tar file of photos with a manifest.jso
 {"image", "width", "height", "labels", "captions", "split", "boxes", "masks"}, masks in COCO's run
 lengths. Results are percentages with 95 % confidence intervals (bootstrap over photos).`
 
-// seers prepares the methods: the one judged, and the others as baselines.
-func (o *photoOptions) seers(v *viewer.Viewer) (eval.NamedSeer, error) {
-	for _, name := range o.against {
-		s, err := v.Seer(name)
-		if err != nil {
-			return s, usageError("%v", err)
-		}
-		o.Others = append(o.Others, s)
-	}
-	s, err := v.Seer(o.method)
-	if err != nil {
-		return s, usageError("%v", err)
-	}
-	return s, nil
-}
+// methods are the one judged, and the others as baselines.
+func (o *photoOptions) methods() []string { return append([]string{o.method}, o.against...) }
 
 // runPhotoEval opens the set and the model, measures, and shows the report.
 func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions) error {
