@@ -22,7 +22,7 @@ type PhotoOptions struct {
 	Options // Limit counts photos
 
 	Part     photos.Part       // which photos are judged; "" means those for tests
-	Choose   *photos.Set       // whose choosing part fixes thresholds; nil means the set's own, or see [RunSegmentation]
+	Choose   *photos.Set       // whose choosing part fixes thresholds; nil: see [RunSegmentation]
 	AreaMin  float64           // least share of the photo that a class covers to be asked for; 0 means 1 %
 	Settings map[string]string // what the report repeats: model, method, size
 }
@@ -189,7 +189,7 @@ func RunSegmentation(ctx context.Context, set *photos.Set, seer Seer, opts Photo
 	if cuts == nil && all.photos < 2 {
 		return nil, errNoThreshold
 	}
-	report := all.report("segmentation", seer.Methods()[0], &opts, func(name string, pairs []pair) map[string][]float64 {
+	numbers := func(name string, pairs []pair) map[string][]float64 {
 		cut := func(p *pair) int { return cuts[name] }
 		if cuts == nil {
 			cut = crossed(pairs)
@@ -200,7 +200,8 @@ func RunSegmentation(ctx context.Context, set *photos.Set, seer Seer, opts Photo
 			"map":            column(pairs, func(p *pair) float64 { return p.precision }),
 			"pointing":       column(pairs, func(p *pair) float64 { return p.pointing }),
 		}
-	})
+	}
+	report := all.report("segmentation", seer.Methods()[0], &opts, numbers)
 	if cuts != nil {
 		report.Settings["threshold"] = fmt.Sprintf("%.2f", thresholdAt(cuts[seer.Methods()[0]]))
 	} else {

@@ -83,7 +83,10 @@ func RunPerturbation(
 	}
 	report := newPhotoReport("perturbation", len(chosen), "photos", &opts.PhotoOptions)
 	report.Settings["classes"] = fmt.Sprint(len(classes))
-	report.Settings["explained"] = map[bool]string{true: "the class of the label", false: "the class seen"}[opts.Labels]
+	report.Settings["explained"] = "the class seen"
+	if opts.Labels {
+		report.Settings["explained"] = "the class of the label"
+	}
 	groups := make([]int, len(chosen))
 	for i := range groups {
 		groups[i] = i

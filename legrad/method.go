@@ -31,7 +31,7 @@ const (
 
 // MethodOptions tunes [NewMethod]. The zero value is what the method's own paper does.
 type MethodOptions struct {
-	Layers    []int        // of LeGrad, rollout and Chefer: which take part; none means LeGrad's last two, the others' all
+	Layers    []int        // of LeGrad (none: the last two), rollout and Chefer (none: all): which take part
 	Rows      Rows         // of attention, attentioncam, rollout and chefer
 	Precision nn.Precision // of LeGrad's products; the others' gradients are float32
 }

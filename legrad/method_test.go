@@ -146,7 +146,8 @@ func TestMethodsOfEmbedded(t *testing.T) {
 		}
 		maps := draw(vectors...)
 		for i, one := range maps {
-			if len(one) != 3*5 || slices.ContainsFunc(one, func(v float32) bool { return v != v || math.IsInf(float64(v), 0) }) {
+			broken := func(v float32) bool { return v != v || math.IsInf(float64(v), 0) }
+			if len(one) != 3*5 || slices.ContainsFunc(one, broken) {
 				t.Errorf("%s: text %d has the map %v", name, i, one)
 			}
 			if alone := draw(vectors[i]); !slices.Equal(alone[0], one) {
@@ -215,7 +216,10 @@ func TestWrongMethods(t *testing.T) {
 		opts MethodOptions
 		want string
 	}{
-		{"grad-cam", MethodOptions{}, "there are legrad, attention, attentioncam, chefer, gradcam, maskclip, rollout, similarity"},
+		{
+			"grad-cam", MethodOptions{},
+			"there are legrad, attention, attentioncam, chefer, gradcam, maskclip, rollout, similarity",
+		},
 		{"chefer", MethodOptions{Layers: []int{3}}, "layers 0 to 2"},
 		{"attention", MethodOptions{Layers: []int{2}}, "layers cannot be chosen"},
 		{"rollout", MethodOptions{Rows: "first"}, `rows "first" are not known`},
@@ -241,7 +245,8 @@ func TestWrongMethods(t *testing.T) {
 	}
 	tower.Pool = attending{tower.Pool}
 	for _, name := range []string{"chefer", "gradcam", "attentioncam", "similarity", "maskclip"} {
-		if _, err := NewMethod(name, tower, MethodOptions{}); err == nil || !strings.Contains(err.Error(), "pools tokens") {
+		_, err := NewMethod(name, tower, MethodOptions{})
+		if err == nil || !strings.Contains(err.Error(), "pools tokens") {
 			t.Errorf("%s of another pool: %v", name, err)
 		}
 	}

@@ -91,7 +91,8 @@ func run(
 	ctx context.Context, tower *vit.Tower, drawers []drawer, pixels []float32, height, width int,
 ) (*pass, error) {
 	p := &pass{
-		n: tower.Tokens(height, width), height: height / tower.Patch, width: width / tower.Patch, kept: map[int]*nn.Kept{},
+		n: tower.Tokens(height, width), height: height / tower.Patch, width: width / tower.Patch,
+		kept: map[int]*nn.Kept{},
 	}
 	room := func(wanted bool, width int) []float32 {
 		if !wanted {

@@ -68,7 +68,8 @@ func TestViewer(t *testing.T) {
 	}
 	pixels := func(side int) []float32 {
 		return picture.Recipe{
-			Size: [2]int{side, side}, Mode: picture.Squash, Filter: picture.Bicubic, Mean: model.Recipe.Mean, Std: model.Recipe.Std,
+			Size: [2]int{side, side}, Mode: picture.Squash, Filter: picture.Bicubic,
+			Mean: model.Recipe.Mean, Std: model.Recipe.Std,
 		}.Apply(im)
 	}
 	whole, err := model.EncodeImage(ctx, pixels(224), 224, 224)
@@ -83,7 +84,8 @@ func TestViewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	names, err := v.Names(ctx, []string{"dog", "ball", "dog"})
-	if err != nil || !slices.Equal(names[0], texts[1].Embedding) || !slices.Equal(names[1], texts[0].Embedding) || &names[0][0] != &names[2][0] {
+	if err != nil || !slices.Equal(names[0], texts[1].Embedding) || !slices.Equal(names[1], texts[0].Embedding) ||
+		&names[0][0] != &names[2][0] {
 		t.Errorf("the names' vectors are others: %v", err)
 	}
 	m, err := legrad.NewMethod("legrad", model.Tower, legrad.MethodOptions{Layers: model.MapLayers})
@@ -99,8 +101,11 @@ func TestViewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	maps, err := s.Maps(ctx, file, []string{"ball"})
-	if err != nil || len(maps) != 2 || maps[0][0].Height != 6 || maps[0][0].Width != 6 || !slices.Equal(maps[0][0].Values, want[0]) {
-		t.Errorf("the map is another: %v", err)
+	if err != nil || len(maps) != 2 || len(maps[0]) != 1 {
+		t.Fatalf("maps %v, %v", maps, err)
+	}
+	if m := maps[0][0]; m.Height != 6 || m.Width != 6 || !slices.Equal(m.Values, want[0]) {
+		t.Error("the map is another")
 	}
 	if _, err := s.Maps(ctx, []byte("no picture"), []string{"ball"}); err == nil {
 		t.Error("text is taken for a picture")

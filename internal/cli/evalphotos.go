@@ -92,7 +92,8 @@ whole photo, among all first labels of the set.`,
 			if err != nil {
 				return nil, usageError("%v", err)
 			}
-			return eval.RunPerturbation(ctx, s, model, eval.PerturbationOptions{PhotoOptions: o.PhotoOptions, Labels: o.labels})
+			opts := eval.PerturbationOptions{PhotoOptions: o.PhotoOptions, Labels: o.labels}
+			return eval.RunPerturbation(ctx, s, model, opts)
 		},
 	},
 	{
@@ -131,8 +132,10 @@ func (a *app) evalPhotoCommand(task *photoTask) *cobra.Command {
 	flags.Uint64Var(&o.Seed, "seed", 1, "of the draw and of the intervals")
 	flags.StringVar(&o.part, "part", string(photos.Test), "which photos: test, choose, train or all")
 	flags.Float64Var(&o.failUnder, "fail-under", 0, "exit with 1 when "+task.metric+" is lower, in percent")
-	flags.StringVarP(&o.model, "model", "m", "", "folder with a vision-language model, instead of the built-in one")
-	flags.StringVar(&o.prompt, "prompt", "", `how a class name is asked for, e.g. "a photo of a {}" (default: the model's)`)
+	flags.StringVarP(&o.model, "model", "m", "",
+		"folder with a vision-language model, instead of the built-in one")
+	flags.StringVar(&o.prompt, "prompt", "",
+		`how a class name is asked for, e.g. "a photo of a {}" (default: the model's)`)
 	if task.methods {
 		flags.StringVar(&o.method, "method", "legrad", "how maps are made: "+strings.Join(legrad.MethodNames(), ", ")+
 			"; NAME@LAYER or NAME@FIRST-LAST chooses layers, NAME/cls and NAME/mean rows of attention")

@@ -53,7 +53,8 @@ func ReadJSON(data []byte, width, height int) ([]Region, error) {
 		return nil, fmt.Errorf("read masks: %w", err)
 	}
 	if len(all) > PixelsMax/(width*height) {
-		return nil, fmt.Errorf("read masks: %d masks of %d x %d are more than %d pixels", len(all), width, height, PixelsMax)
+		return nil, fmt.Errorf("read masks: %d masks of %d x %d are more than %d pixels",
+			len(all), width, height, PixelsMax)
 	}
 	regions := make([]Region, len(all))
 	for i, d := range all {

@@ -193,13 +193,14 @@ func TestPNGTooLarge(t *testing.T) {
 func TestJSON(t *testing.T) {
 	row := drawn("##..", "##..")
 	for name, text := range map[string]string{
-		"box":           `{"name": "a", "box": [0, 0, 2, 2]}`,
-		"COCO's box":    `[{"class": "a", "bbox": [0, 0, 2, 2]}]`,
-		"polygon":       `{"masks": [{"name": "a", "polygon": [0, 0, 2, 0, 2, 2, 0, 2]}]}`,
-		"two polygons":  `{"category": "a", "polygons": [[0, 0, 1, 0, 1, 2, 0, 2], [1, 0, 2, 0, 2, 2, 1, 2]]}`,
-		"run lengths":   `{"name": "a", "rle": {"size": [2, 4], "counts": [0, 4, 4]}}`,
-		"bare":          `{"name": "a", "size": [2, 4], "counts": "044"}`,
-		"annotations":   `{"annotations": [{"name": "a", "segmentation": {"size": [2, 4], "counts": [0, 4, 4]}, "bbox": [3, 3, 1, 1]}]}`,
+		"box":          `{"name": "a", "box": [0, 0, 2, 2]}`,
+		"COCO's box":   `[{"class": "a", "bbox": [0, 0, 2, 2]}]`,
+		"polygon":      `{"masks": [{"name": "a", "polygon": [0, 0, 2, 0, 2, 2, 0, 2]}]}`,
+		"two polygons": `{"category": "a", "polygons": [[0, 0, 1, 0, 1, 2, 0, 2], [1, 0, 2, 0, 2, 2, 1, 2]]}`,
+		"run lengths":  `{"name": "a", "rle": {"size": [2, 4], "counts": [0, 4, 4]}}`,
+		"bare":         `{"name": "a", "size": [2, 4], "counts": "044"}`,
+		"annotations": `{"annotations": [{"name": "a", "segmentation": {"size": [2, 4], "counts": [0, 4, 4]},
+			"bbox": [3, 3, 1, 1]}]}`,
 		"segmentation":  `{"name": "a", "segmentation": [[0, 0, 2, 0, 2, 2, 0, 2]]}`,
 		"circle":        `{"name": "a", "circle": [1, 1, 1]}`,
 		"points":        `{"name": "a", "points": [[0, 0], [1, 0], [0, 1], [1, 1]], "radius": 0}`,
@@ -248,7 +249,8 @@ func TestWrongJSON(t *testing.T) {
 	if _, err := ReadJSON([]byte(`{"box": [0, 0, 1, 1]}`), 0, 4); err == nil {
 		t.Error("an image without pixels is accepted")
 	}
-	if _, err := ReadJSON([]byte("["+strings.Repeat(`{"box":[0,0,9,9]},`, 20)+`{"box":[0,0,9,9]}]`), 10_000, 1000); err == nil {
+	many := "[" + strings.Repeat(`{"box":[0,0,9,9]},`, 20) + `{"box":[0,0,9,9]}]`
+	if _, err := ReadJSON([]byte(many), 10_000, 1000); err == nil {
 		t.Error("210 million pixels of masks are accepted")
 	}
 	a, b := drawn("#"), drawn("#.")

@@ -13,7 +13,8 @@ func Box(width, height int, x0, y0, x1, y1 float64) (*Mask, error) {
 		return nil, err
 	}
 	if !(x0 < x1 && y0 < y1) { // NaN too
-		return nil, fmt.Errorf("the box (%g, %g)–(%g, %g) has no area: want left, top, right, bottom", x0, y0, x1, y1)
+		return nil, fmt.Errorf("the box (%g, %g)–(%g, %g) has no area: want left, top, right, bottom",
+			x0, y0, x1, y1)
 	}
 	for y := firstCentre(y0, height); y < firstCentre(y1, height); y++ {
 		for x := firstCentre(x0, width); x < firstCentre(x1, width); x++ {
@@ -21,7 +22,8 @@ func Box(width, height int, x0, y0, x1, y1 float64) (*Mask, error) {
 		}
 	}
 	if m.Empty() {
-		return nil, fmt.Errorf("the box (%g, %g)–(%g, %g) in an image of %d x %d: %w", x0, y0, x1, y1, width, height, ErrEmpty)
+		return nil, fmt.Errorf("the box (%g, %g)–(%g, %g) in an image of %d x %d: %w",
+			x0, y0, x1, y1, width, height, ErrEmpty)
 	}
 	return m, nil
 }
