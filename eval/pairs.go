@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 )
@@ -68,18 +69,26 @@ func share(n, of int) float64 {
 	return float64(n) / float64(of)
 }
 
-// pixelPrecision is the average precision of every second pixel of every second row.
+// pixelPrecision is the average precision of every second pixel of every second row of a map of 0…1.
 func pixelPrecision(heat []float32, inside []bool) float64 {
 	const step = 2
-	scores := make([]float64, 0, len(heat)/step/step)
+	// Bits of numbers from 0 on are ordered as they are. Counted from above they rank the highest first, and with
+	// the place below them the earlier of two alike.
+	ranked := make([]uint64, 0, len(heat)/step/step)
 	truth := make([]bool, 0, len(heat)/step/step)
 	for y := 0; y < MapSide; y += step {
 		for x := 0; x < MapSide; x += step {
-			scores = append(scores, float64(heat[y*MapSide+x]))
-			truth = append(truth, inside[y*MapSide+x])
+			at := y*MapSide + x
+			ranked = append(ranked, uint64(^math.Float32bits(heat[at]))<<32|uint64(len(truth)))
+			truth = append(truth, inside[at])
 		}
 	}
-	return AveragePrecision(scores, truth)
+	slices.Sort(ranked)
+	order := make([]int, len(ranked))
+	for i, r := range ranked {
+		order[i] = int(uint32(r))
+	}
+	return precision(order, truth)
 }
 
 // AveragePrecision is the mean precision at the positives of a ranking by score, highest first; of equal scores
@@ -98,6 +107,11 @@ func AveragePrecision(scores []float64, positive []bool) float64 {
 		}
 		return 0
 	})
+	return precision(order, positive)
+}
+
+// precision is the mean precision at the positives of a ranking.
+func precision(order []int, positive []bool) float64 {
 	found, sum := 0, 0.0
 	for place, i := range order {
 		if positive[i] {

@@ -78,6 +78,16 @@ func TestJudge(t *testing.T) {
 				0.02*float64(at), got.iou[at], got.accuracy[at], (object+ground)/2, right)
 		}
 	}
+	var scores []float64
+	var truth []bool
+	for i, v := range heat {
+		if i/MapSide%2 == 0 && i%2 == 0 {
+			scores, truth = append(scores, float64(v)), append(truth, inside[i])
+		}
+	}
+	if want := AveragePrecision(scores, truth); got.precision != want {
+		t.Errorf("average precision %g, want %g", got.precision, want)
+	}
 	if got.photo != 3 || got.pointing != 1 {
 		t.Errorf("photo %d, pointing %g", got.photo, got.pointing)
 	}

@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"evident/eval"
@@ -31,28 +32,31 @@ func (c *classifier) SetClasses(ctx context.Context, names []string) (err error)
 
 // Look implements [eval.Classifier].
 func (c *classifier) Look(_ context.Context, file []byte) (eval.Subject, error) {
-	pixels, err := c.pixels(file, c.model.Recipe.Size, c.model.Recipe.Mode)
+	im, err := decode(file)
 	if err != nil {
 		return nil, err
 	}
-	return &subject{c, pixels}, nil
+	recipe := c.model.Recipe
+	if recipe.Size[0]%c.model.Patch != 0 || recipe.Size[1]%c.model.Patch != 0 {
+		return nil, fmt.Errorf("pictures of %v pixels are not whole patches of %d", recipe.Size, c.model.Patch)
+	}
+	return &subject{c, recipe.Apply(im), recipe.Size[1], recipe.Size[0]}, nil
 }
 
 type subject struct {
 	*classifier
-	pixels []float32 // [3, height, width]
+	pixels        []float32 // [3, height, width]
+	height, width int
 }
 
 // Grid implements [eval.Subject].
 func (s *subject) Grid() (height, width int) {
-	size := s.model.Recipe.Size
-	return size[0] / s.model.Patch, size[1] / s.model.Patch
+	return s.height / s.model.Patch, s.width / s.model.Patch
 }
 
 // Relevance implements [eval.Subject].
 func (s *subject) Relevance(ctx context.Context, class int) ([][]float32, error) {
-	size := s.model.Recipe.Size
-	maps, err := legrad.MapsOf(ctx, s.methods, s.pixels, size[0], size[1], s.classes[class:class+1])
+	maps, err := legrad.MapsOf(ctx, s.methods, s.pixels, s.height, s.width, s.classes[class:class+1])
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +69,7 @@ func (s *subject) Relevance(ctx context.Context, class int) ([][]float32, error)
 
 // Class implements [eval.Subject].
 func (s *subject) Class(ctx context.Context, removed []bool) (int, error) {
-	size := s.model.Recipe.Size
-	pixels := s.without(removed)
-	im, err := s.model.EncodeImage(ctx, pixels, size[0], size[1])
+	im, err := s.model.EncodeImage(ctx, s.without(removed), s.height, s.width)
 	if err != nil {
 		return 0, err
 	}
@@ -87,7 +89,7 @@ func (s *subject) Class(ctx context.Context, removed []bool) (int, error) {
 // without returns the pixels without some patches. One that is removed gets the mean colour that the model's
 // pixels are measured from, 0 once normalised; the model still sees that there is a patch.
 func (s *subject) without(removed []bool) []float32 {
-	size, patch := s.model.Recipe.Size, s.model.Patch
+	patch := s.model.Patch
 	pixels := slices.Clone(s.pixels)
 	_, width := s.Grid()
 	for i, gone := range removed {
@@ -96,7 +98,7 @@ func (s *subject) without(removed []bool) []float32 {
 		}
 		for channel := range 3 {
 			for y := range patch {
-				row := (channel*size[0]+i/width*patch+y)*size[1] + i%width*patch
+				row := (channel*s.height+i/width*patch+y)*s.width + i%width*patch
 				clear(pixels[row : row+patch])
 			}
 		}

@@ -13,7 +13,6 @@ import (
 	"evident/internal/picture"
 	"evident/legrad"
 	"evident/model/vision"
-	"evident/model/vit"
 )
 
 // Options tunes [New]. The zero value is the model's own choice.
@@ -155,42 +154,19 @@ func (v *Viewer) Texts(ctx context.Context, texts []string) ([][]float32, error)
 
 // Picture implements [eval.Embedder].
 func (v *Viewer) Picture(ctx context.Context, file []byte) ([]float32, error) {
-	size := v.model.Recipe.Size
-	pixels, err := v.pixels(file, size, v.model.Recipe.Mode)
+	im, err := decode(file)
 	if err != nil {
 		return nil, err
 	}
-	im, err := v.model.EncodeImage(ctx, pixels, size[0], size[1])
+	encoded, err := v.model.EncodePicture(ctx, im)
 	if err != nil {
 		return nil, err
 	}
-	return im.Embedding, nil
+	return encoded.Embedding, nil
 }
 
-// pixels prepares a picture for the model, [3, height, width].
-func (v *Viewer) pixels(file []byte, size [2]int, mode vit.Mode) ([]float32, error) {
-	im, err := picture.Decode(bytes.NewReader(file), picture.Options{})
-	if err != nil {
-		return nil, err
-	}
-	r := picture.Recipe{Size: [2]int{size[1], size[0]}, Mean: v.model.Recipe.Mean, Std: v.model.Recipe.Std}
-	switch mode {
-	case vit.Squash:
-		r.Mode = picture.Squash
-	case vit.Crop:
-		r.Mode = picture.ShortestCrop
-	default:
-		return nil, fmt.Errorf("pictures prepared by %q are not known", mode)
-	}
-	switch v.model.Recipe.Filter {
-	case vit.Bicubic:
-		r.Filter = picture.Bicubic
-	case vit.Bilinear:
-		r.Filter = picture.Bilinear
-	default:
-		return nil, fmt.Errorf("pictures resized by %q are not known", v.model.Recipe.Filter)
-	}
-	return r.Apply(im), nil
+func decode(file []byte) (*picture.Image, error) {
+	return picture.Decode(bytes.NewReader(file), picture.Options{})
 }
 
 // seer implements [eval.Seer].
@@ -203,11 +179,13 @@ func (s *seer) Maps(ctx context.Context, file []byte, classes []string) ([][]eva
 	if err != nil {
 		return nil, err
 	}
-	pixels, err := s.pixels(file, [2]int{side, side}, vit.Squash)
+	im, err := decode(file)
 	if err != nil {
 		return nil, err
 	}
-	maps, err := legrad.MapsOf(ctx, s.methods, pixels, side, side, texts)
+	recipe := s.model.Recipe
+	recipe.Size, recipe.Mode, recipe.Shortest = [2]int{side, side}, picture.Squash, 0
+	maps, err := legrad.MapsOf(ctx, s.methods, recipe.Apply(im), side, side, texts)
 	if err != nil {
 		return nil, err
 	}
