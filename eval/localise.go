@@ -211,13 +211,17 @@ func RunSegmentation(ctx context.Context, set *photos.Set, seer Seer, opts Photo
 	return report, nil
 }
 
-// chooseThresholds returns the threshold of each method, nil where there are no photos to choose on.
+// chooseThresholds returns the threshold of each method, nil where there are no photos to choose on that are not
+// reported on as well.
 func chooseThresholds(
 	ctx context.Context, set *photos.Set, seer Seer, opts *PhotoOptions,
 ) (map[string]int, error) {
 	from := opts.Choose
 	if from == nil {
 		from = set
+	}
+	if part := opts.part(); from.Name == set.Name && part != photos.Test && part != photos.Train {
+		return nil, nil // the photos that choose would be reported on
 	}
 	chosen, err := from.Select(photos.Choose, 0, opts.Seed)
 	if err != nil {

@@ -195,6 +195,10 @@ func TestThreshold(t *testing.T) {
 		t.Errorf("mIoU %g at %s, want %g at %.2f", r.Metrics["miou"], r.Settings["threshold"], want, thresholdAt(cut))
 	}
 	other := writeSet(t, "mine", masked(2)...)
+	all, err := RunSegmentation(context.Background(), set, glowing, PhotoOptions{Part: photos.All})
+	if err != nil || !strings.Contains(all.Settings["threshold"], "best of the other") {
+		t.Errorf("a threshold is chosen on photos that are reported on: %v, %v", all, err)
+	}
 	elsewhere, err := RunSegmentation(context.Background(), other, glowing, PhotoOptions{Choose: set})
 	if err != nil || elsewhere.Settings["threshold"] != r.Settings["threshold"] {
 		t.Errorf("another set's threshold: %v, %v", elsewhere, err)
