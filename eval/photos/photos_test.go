@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,4 +206,65 @@ func TestSpoken(t *testing.T) {
 	if Spoken("tvmonitor") != "tv monitor" || Spoken("hot dog") != "hot dog" {
 		t.Error("class names are said wrongly")
 	}
+}
+
+// memory is a set in memory.
+type memory map[string]string
+
+func (m memory) Close() error { return nil }
+
+func (m memory) open(name string) (io.ReadCloser, int64, error) {
+	text, ok := m[name]
+	if !ok {
+		return nil, 0, fs.ErrNotExist
+	}
+	return io.NopCloser(strings.NewReader(text)), int64(len(text)), nil
+}
+
+// FuzzManifest: whatever a manifest says, reading it ends, and a region has the pixels that it claims.
+func FuzzManifest(f *testing.F) {
+	f.Add(files["manifest.jsonl"])
+	f.Add(`{"image": "a", "masks": [{"rle": {"size": [1000000, 1000000], "counts": [1000000000000]}}]}`)
+	f.Add("{\"image\": \"\"}\n\n{}")
+	f.Fuzz(func(t *testing.T, manifest string) {
+		s := &Set{files: memory{"manifest.jsonl": manifest}}
+		if err := s.readManifest(); err != nil {
+			return
+		}
+		for i := range s.Photos {
+			regions, err := s.Photos[i].Regions()
+			if err != nil {
+				continue
+			}
+			for _, r := range regions {
+				if len(r.Bits) != r.Width*r.Height {
+					t.Fatalf("a region of %d x %d has %d pixels", r.Width, r.Height, len(r.Bits))
+				}
+			}
+		}
+	})
+}
+
+// FuzzTar: no tar file does more than fail to open.
+func FuzzTar(f *testing.F) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	_ = w.WriteHeader(&tar.Header{Name: "manifest.jsonl", Mode: 0o644, Size: 14})
+	_, _ = w.Write([]byte(`{"image": "a"}`))
+	_ = w.Close()
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "set.tar")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(path)
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		for i := range s.Photos {
+			_, _ = s.Read(&s.Photos[i])
+		}
+	})
 }
