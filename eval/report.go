@@ -13,11 +13,16 @@ import (
 // Report is what an evaluation says. Its JSON form is stable: fields are only added.
 type Report struct {
 	Task      string                        `json:"task"`
-	N         int                           `json:"n"` // questions
+	N         int                           `json:"n"` // items judged, see Unit
 	Metrics   map[string]float64            `json:"metrics"`
 	Intervals map[string]Interval           `json:"intervals,omitempty"` // 95 %, of some metrics
 	Baselines map[string]map[string]float64 `json:"baselines"`
 	Seconds   float64                       `json:"seconds"`
+
+	Unit     string            `json:"unit,omitempty"`     // what n counts; questions where it is empty
+	Settings map[string]string `json:"settings,omitempty"` // of what was judged, and how
+	// Differences are 95 % intervals of each metric minus a baseline's, on the same items.
+	Differences map[string]map[string]Interval `json:"differences,omitempty"`
 
 	Outcomes []Outcome `json:"-"` // for a reliability plot; empty when nothing claimed probabilities
 	Bins     []Bin     `json:"-"` // the same in ten ranges of one width
@@ -38,10 +43,14 @@ var metricOrder = []string{
 	"exact", "f1", "has_answer_exact", "has_answer_f1", "no_answer_exact", "no_answer_f1",
 	"recall_at_1", "recall_at_5", "recall_at_20", "recall_at_100",
 	"answered", "ece", "ece_equal_mass", "p50_ms", "p95_ms",
+	"accuracy", "pointing", "miou", "pixel_accuracy", "map", "positive_auc", "negative_auc",
 }
 
 // Table writes the report for people: one line a metric, one column a baseline.
 func (r *Report) Table(w io.Writer) error {
+	if r.Unit != "" {
+		return r.photoTable(w)
+	}
 	baselines := slices.Sorted(maps.Keys(r.Baselines))
 	header := []string{r.Task, "value"}
 	if len(r.Intervals) > 0 {

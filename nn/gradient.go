@@ -84,6 +84,12 @@ func paddedColumns(n int) int { return (n + kernel.Columns - 1) / kernel.Columns
 // transposed returns x [m, n] as [n, m].
 func transposed(x []float32, m, n int) []float32 {
 	y := make([]float32, len(x))
+	transpose(y, x, m, n)
+	return y
+}
+
+// transpose writes x [m, n] to y as [n, m].
+func transpose(y, x []float32, m, n int) {
 	const block = 16 // of both sides stay in the first level cache
 	for i0 := 0; i0 < m; i0 += block {
 		for j0 := 0; j0 < n; j0 += block {
@@ -94,7 +100,6 @@ func transposed(x []float32, m, n int) []float32 {
 			}
 		}
 	}
-	return y
 }
 
 // Point is where a sequence of n tokens stands in a block: what a gradient there depends on and no text does.

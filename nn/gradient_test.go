@@ -13,7 +13,7 @@ import (
 )
 
 // afterAttention is the part of a pre-norm block behind its attention weights [h, n, n], in float64: the
-// sum over tokens of g·output.
+// sum over tokens of g·output, for one g of all tokens or one of each.
 func (v variant) afterAttention(
 	w weights, activation Activation, kept trace, attention []float64, g []float32,
 ) float64 {
@@ -44,7 +44,7 @@ func (v variant) afterAttention(
 	}
 	sum := 0.0
 	for i, y := range x {
-		sum += float64(g[i%d]) * y
+		sum += float64(g[i%len(g)]) * y
 	}
 	return sum
 }

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
+	"image"
+	"image/png"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -34,7 +37,7 @@ func TestMain(m *testing.M) {
 //	[builtin]                  a condition: the program has its models built in
 //	lock DIR                   hold the index DIR as another writer would, until the end
 //	hub [TOKEN]                a model hub with the model org/name, which demands TOKEN
-//	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk
+//	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk, or a PNG of N x N pixels
 //
 // $MODEL is a folder with a small random reader: its answers are nonsense, but quotations.
 func TestScripts(t *testing.T) {
@@ -98,10 +101,10 @@ func lock(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// makefile makes a file of N MiB, of N words, or of N bytes of junk.
+// makefile makes a file of N MiB, of N words, or of N bytes of junk, or a PNG of N x N pixels.
 func makefile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: makefile FILE N MiB|words|junk")
+		ts.Fatalf("usage: makefile FILE N MiB|words|junk|png")
 	}
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -116,6 +119,14 @@ func makefile(ts *testscript.TestScript, neg bool, args []string) {
 		random, junk := rand.NewChaCha8([32]byte{5}), make([]byte, n)
 		_, _ = random.Read(junk)
 		ts.Check(os.WriteFile(path, junk, 0o600))
+	case "png":
+		im := image.NewGray(image.Rect(0, 0, n, n))
+		for i := range im.Pix {
+			im.Pix[i] = uint8(i % n * 255 / n) // brighter to the right
+		}
+		var b bytes.Buffer
+		ts.Check(png.Encode(&b, im))
+		ts.Check(os.WriteFile(path, b.Bytes(), 0o600))
 	default:
 		ts.Fatalf("makefile: %q?", args[2])
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,26 +31,32 @@ type evalOptions struct {
 func (a *app) evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval TASK",
-		Short: "Measure answers on SQuAD files: squad, squad-open",
-		Long: `Measure answers on files in SQuAD's format, as the data set's official scripts do.
+		Short: "Measure answers and maps on data sets: squad, pointing, …",
+		Long: `Measure answers on files in SQuAD's format, as the data set's official scripts do, and maps and
+vectors on sets of photos.
 
 Results are percentages with 95 % confidence intervals (bootstrap). "ece" is the expected
 calibration error: how far probabilities are from the share that was right, in points.`,
 		Example: `  evident eval squad --data dev-v1.1.json --limit 500
-  evident eval squad-open --data dev-v1.1.json --corpus passages.jsonl.gz`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &hintError{
-					usageError("evident eval needs a task"), "the tasks are squad and squad-open",
-				}
-			}
-			return &hintError{
-				usageError("unknown task %q", args[0]), "the tasks are squad and squad-open",
-			}
-		},
+  evident eval squad-open --data dev-v1.1.json --corpus passages.jsonl.gz
+  evident eval segmentation --data photos.tar --against rollout,chefer`,
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	cmd.AddCommand(a.evalSquadCommand(), a.evalOpenCommand())
+	for i := range photoTasks {
+		cmd.AddCommand(a.evalPhotoCommand(&photoTasks[i]))
+	}
+	var names []string
+	for _, task := range cmd.Commands() {
+		names = append(names, task.Name())
+	}
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		tasks := "the tasks are " + strings.Join(names, ", ")
+		if len(args) == 0 {
+			return &hintError{usageError("evident eval needs a task"), tasks}
+		}
+		return &hintError{usageError("unknown task %q", args[0]), tasks}
+	}
 	return cmd
 }
 

@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"evident"
+	"evident/eval"
+	"evident/eval/photos"
+	"evident/eval/viewer"
+	"evident/legrad"
+	"evident/model/vision"
+	"evident/models"
+)
+
+// photoOptions are the flags of the evaluation tasks on photos.
+type photoOptions struct {
+	eval.PhotoOptions
+	data      string
+	model     string
+	prompt    string
+	part      string
+	method    string
+	against   []string
+	choose    string
+	size      int
+	labels    bool
+	failUnder float64
+}
+
+// photoTask is one evaluation on photos.
+type photoTask struct {
+	name, short, long string
+	metric            string // which --fail-under watches
+	methods           bool   // takes --method and --against
+	run               func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error)
+}
+
+var photoTasks = []photoTask{
+	{
+		name: "pointing", metric: "accuracy", methods: true,
+		short: "Does the peak of a class's map lie on it?",
+		long: `Ask where each class of each photo is, and look whether the map's highest point lies inside the
+class's outline.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			seer, err := v.Seer(o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			return eval.RunPointing(ctx, s, seer, o.PhotoOptions)
+		},
+	},
+	{
+		name: "segmentation", metric: "miou", methods: true,
+		short: "How well do maps fit outlines?",
+		long: `Cut each map at one threshold and compare it with the class's outline: mean IoU of object and
+background, pixel accuracy, and the average precision of pixels, which needs no threshold ("map").
+
+The threshold is fixed on photos that are not reported on: those of the set's own that may choose, or
+of the set named with --choose. Where there are none, each half of the photos is judged at the threshold
+that is best on the other half.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			seer, err := v.Seer(o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			if o.choose != "" {
+				choose, err := photos.Open(o.choose)
+				if err != nil {
+					return nil, err
+				}
+				defer choose.Close()
+				o.Choose = choose
+			}
+			return eval.RunSegmentation(ctx, s, seer, o.PhotoOptions)
+		},
+	},
+	{
+		name: "perturbation", metric: "negative_auc", methods: true,
+		short: "Does the model lose a class with the patches that a map names?",
+		long: `Remove patches, the most relevant first ("positive_auc", low is good) and the least relevant first
+("negative_auc", high is good), and watch how long the model still names the class that it sees in the
+whole photo, among all first labels of the set.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			model, err := v.Classifier(o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			opts := eval.PerturbationOptions{PhotoOptions: o.PhotoOptions, Labels: o.labels}
+			return eval.RunPerturbation(ctx, s, model, opts)
+		},
+	},
+	{
+		name: "image-retrieval", metric: "recall_at_1",
+		short: "Is a caption's own photo found among all?",
+		long:  `Ask with each caption for its photo among all photos of the set.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			return eval.RunImageRetrieval(ctx, s, v, o.PhotoOptions)
+		},
+	},
+	{
+		name: "tagging", metric: "map",
+		short: "Are the photos with a label found by its name?",
+		long:  `Rank the photos of the set by each label's name: the mean of the labels' average precisions.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			return eval.RunTagging(ctx, s, v, o.PhotoOptions)
+		},
+	},
+}
+
+// evalPhotoCommand makes the command of a task.
+func (a *app) evalPhotoCommand(task *photoTask) *cobra.Command {
+	o := new(photoOptions)
+	cmd := &cobra.Command{
+		Use:         task.name,
+		Short:       task.short,
+		Long:        task.long + "\n\n" + photoSets,
+		Example:     "  evident eval " + task.name + " --data photos.tar --limit 50",
+		Annotations: exitCodes(evalExitCodes),
+		Args:        cobra.NoArgs,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.runPhotoEval(cmd.Context(), task, o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.data, "data", "", "a folder or tar file of photos with a manifest.jsonl")
+	flags.IntVar(&o.Limit, "limit", 0, "at most so many photos, drawn at random (default: all)")
+	flags.Uint64Var(&o.Seed, "seed", 1, "of the draw and of the intervals")
+	flags.StringVar(&o.part, "part", string(photos.Test), "which photos: test, choose, train or all")
+	flags.Float64Var(&o.failUnder, "fail-under", 0, "exit with 1 when "+task.metric+" is lower, in percent")
+	flags.StringVarP(&o.model, "model", "m", "",
+		"folder with a vision-language model, instead of the built-in one")
+	flags.StringVar(&o.prompt, "prompt", "",
+		`how a class name is asked for, e.g. "a photo of a {}" (default: the model's)`)
+	if task.methods {
+		flags.StringVar(&o.method, "method", "legrad", "how maps are made: "+strings.Join(legrad.MethodNames(), ", ")+
+			"; NAME@LAYER or NAME@FIRST-LAST chooses layers, NAME/cls and NAME/mean rows of attention")
+		flags.StringSliceVar(&o.against, "against", nil, "methods to compare with on the same photos")
+	}
+	switch task.name {
+	case "perturbation":
+		flags.BoolVar(&o.labels, "labels", false, "explain the label's class, not the one that the model sees")
+	case "segmentation":
+		flags.StringVar(&o.choose, "choose", "", "a set with photos that may choose, to fix the threshold on")
+		fallthrough
+	case "pointing":
+		flags.IntVar(&o.size, "size", 0, "pixels a side of the picture that maps are made of (default: the model's)")
+	}
+	return cmd
+}
+
+// photoSets is what all tasks on photos read.
+const photoSets = `A set is a folder or a tar file of photos with a manifest.jsonl, a line a photo:
+{"image", "width", "height", "labels", "captions", "split", "boxes", "masks"}, masks in COCO's run
+lengths. Results are percentages with 95 % confidence intervals (bootstrap over photos).`
+
+// methods are the one judged, and the others as baselines.
+func (o *photoOptions) methods() []string { return append([]string{o.method}, o.against...) }
+
+// runPhotoEval opens the set and the model, measures, and shows the report.
+func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions) error {
+	if o.data == "" {
+		return &hintError{
+			usageError("evident eval %s needs --data", task.name), "name a folder or tar file with a manifest.jsonl",
+		}
+	}
+	var err error
+	if o.Part, err = photos.ParsePart(o.part); err != nil {
+		return usageError("--part: %v", err)
+	}
+	set, err := photos.Open(o.data)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	model, name, err := openVision(o.model)
+	if err != nil {
+		return err
+	}
+	v, err := viewer.New(model, viewer.Options{MapSize: o.size, Prompt: o.prompt})
+	if err != nil {
+		return usageError("%v", err)
+	}
+	o.Settings = map[string]string{"model": name, "set": set.Name}
+	if task.methods {
+		o.Settings["method"] = o.method
+		if task.name != "perturbation" {
+			o.Settings["size"] = fmt.Sprint(v.MapSize())
+		}
+	}
+	bar := a.out.progress("photos")
+	o.Progress = bar.count
+	report, err := task.run(ctx, set, v, o)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if a.out.json {
+		err = report.JSON(a.out.Out)
+	} else {
+		err = report.Table(a.out.Out)
+	}
+	if err != nil {
+		return err
+	}
+	if report.Metrics[task.metric] < o.failUnder {
+		a.out.note("%s %.2f is under %.2f", task.metric, report.Metrics[task.metric], o.failUnder)
+		return &statusError{exitNothing}
+	}
+	return nil
+}
+
+// openVision loads a vision-language model and says its name: that of a folder, or the built-in one.
+func openVision(folder string) (*vision.Model, string, error) {
+	if folder == "" {
+		files, err := models.Open(models.Vision)
+		if err != nil {
+			return nil, "", fmt.Errorf("load model: %w: %w", err, evident.ErrModelMissing)
+		}
+		m, err := vision.Load(files)
+		return m, models.Vision, err
+	}
+	info, err := os.Stat(folder)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil, "", fmt.Errorf("load model %s: no such folder: %w", folder, evident.ErrModelMissing)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	m, err := vision.Load(os.DirFS(folder))
+	if err != nil {
+		return nil, "", fmt.Errorf("load model %s: %w", folder, err)
+	}
+	return m, folder, nil
+}
