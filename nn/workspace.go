@@ -2,9 +2,9 @@ package nn
 
 import (
 	"sync"
-	"unsafe"
 
 	"evident/internal/kernel"
+	"evident/internal/pack"
 )
 
 // matrix is rows of float32, bf16 or bytes with a scale a row, ld apart; exactly one of the first
@@ -72,11 +72,7 @@ func (w *workspace) release() {
 
 // aligned returns n zeroed values that begin on a cache line.
 func aligned[T float32 | uint16 | int32 | uint8 | int8](n int) []T {
-	const line = 64
-	size := int(unsafe.Sizeof(*new(T)))
-	all := make([]T, n+line/size)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(all))) & (line - 1) / uintptr(size))
-	return all[skip : skip+n : skip+n]
+	return pack.Numbers[T](n)
 }
 
 func (b *buffer) floats(n int) []float32 {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"evident/internal/pack"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
 	"evident/nn"
@@ -24,6 +25,10 @@ type Pair = tokenize.Pair
 // Options tunes [Load]. The zero value computes in the best precision of the CPU.
 type Options struct {
 	Precision nn.Precision
+
+	// CacheDir is evident's cache folder: packed weights are kept beside the model or, where nobody may
+	// write there, in CacheDir. "" means that none are kept.
+	CacheDir string
 
 	// An encoder that is a part of a larger model has its own settings and names there: Config
 	// replaces the folder's config.json, Weights its model.safetensors, which stays open, and Prefix
@@ -41,6 +46,7 @@ type Model struct {
 	encoder   nn.Encoder
 	qa        *QAHead
 	joint     *JointHead
+	packed    pack.Report
 }
 
 // LengthError says that an input is longer than the model's positions.
@@ -70,7 +76,8 @@ func Load(folder fs.FS, opts Options) (m *Model, err error) {
 	}
 	file := opts.Weights
 	if file == nil {
-		if file, err = weights.OpenFolder(folder); err != nil {
+		cache := pack.Options{Dir: opts.CacheDir, Precision: opts.Precision.Native().String()}
+		if file, err = weights.OpenPacked(folder, cache); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
@@ -84,11 +91,18 @@ func Load(folder fs.FS, opts Options) (m *Model, err error) {
 	if err := m.loadHeads(r, folder); err != nil {
 		return nil, err
 	}
+	if opts.Weights == nil {
+		file.Keep()
+		m.packed = file.Packed().Report()
+	}
 	return m, nil
 }
 
 // Tokenizer returns the tokenizer that makes the model's inputs.
 func (m *Model) Tokenizer() tokenize.Tokenizer { return m.tokenizer }
+
+// Packed says whether the weights came from a cache, and what became of it.
+func (m *Model) Packed() pack.Report { return m.packed }
 
 // Width returns d, the length of a hidden row.
 func (m *Model) Width() int { return m.config.Width }

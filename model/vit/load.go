@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"evident/internal/pack"
 	"evident/internal/weights"
 	"evident/model/bert"
 	"evident/nn"
@@ -112,7 +113,13 @@ func (c *config) check() error {
 
 // Load reads one of evident's own vision-language models: config.json, model.safetensors, vocab.txt. A
 // tensor of another shape than the config promises is an error that names it and both shapes.
-func Load(folder fs.FS, precision nn.Precision) (m *Model, err error) {
+func Load(folder fs.FS, precision nn.Precision) (*Model, error) {
+	return LoadPacked(folder, precision, "")
+}
+
+// LoadPacked is [Load] with evident's cache folder: packed weights are kept beside the model or, where nobody
+// may write there, in that folder.
+func LoadPacked(folder fs.FS, precision nn.Precision, cacheDir string) (m *Model, err error) {
 	c, err := readConfig(folder)
 	if err != nil {
 		return nil, err
@@ -127,7 +134,8 @@ func Load(folder fs.FS, precision nn.Precision) (m *Model, err error) {
 		MapSize: c.LeGrad.ImageSize, MapLayers: c.LeGrad.Layers, Scale: c.Scale, Prompt: c.Prompt,
 		tokensMax: c.Text.TokensMax,
 	}
-	file, err := weights.OpenFolder(folder)
+	cache := pack.Options{Dir: cacheDir, Precision: precision.Native().String()}
+	file, err := weights.OpenPacked(folder, cache)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +152,7 @@ func Load(folder fs.FS, precision nn.Precision) (m *Model, err error) {
 	if r.err != nil {
 		return nil, r.err
 	}
+	file.Keep()
 	return m, nil
 }
 
@@ -165,11 +174,22 @@ func (r *reader) tensor(name string, shape ...int) []float32 {
 
 // linear reads a weight [out, in] and a bias [out].
 func (r *reader) linear(name string, in, out int, precision nn.Precision) *nn.Linear {
-	weight, bias := r.tensor(name+".weight", out, in), r.tensor(name+".bias", out)
+	return r.packed(name, in, out, precision, func() (weight, bias []float32) {
+		return r.tensor(name+".weight", out, in), r.tensor(name+".bias", out)
+	})
+}
+
+// packed makes a map of the tensors that read gives, unless the model's cache has it ready.
+func (r *reader) packed(name string, in, out int, precision nn.Precision, read func() (weight, bias []float32)) *nn.Linear {
 	if r.err != nil {
 		return nil
 	}
-	return nn.NewLinear(weight, bias, in, out, precision)
+	var l *nn.Linear
+	l, r.err = nn.LoadLinear(r.file.Packed(), name, in, out, precision, func() ([]float32, []float32, error) {
+		weight, bias := read()
+		return weight, bias, r.err
+	})
+	return l
 }
 
 func (r *reader) norm(name string, d int, epsilon float32) *nn.LayerNorm {
@@ -180,8 +200,6 @@ func (r *reader) norm(name string, d int, epsilon float32) *nn.LayerNorm {
 func (r *reader) tower(c *towerConfig) *Tower {
 	d, grid := c.Width, c.ImageSize/c.Patch
 	t := &Tower{Width: d, Patch: c.Patch, Pooling: c.Pooling, grid: grid}
-	patches, bias := r.tensor(c.Prefix+"patch_embed.proj.weight", d, 3, c.Patch, c.Patch),
-		r.tensor(c.Prefix+"patch_embed.proj.bias", d)
 	t.class = r.tensor(c.Prefix+"cls_token", 1, 1, d)
 	t.positions = r.tensor(c.Prefix+"pos_embed", 1, Prefix+grid*grid, d)
 	t.Norm = r.norm(c.Prefix+"norm", d, c.Epsilon)
@@ -189,10 +207,11 @@ func (r *reader) tower(c *towerConfig) *Tower {
 	for i := 0; i < c.Layers && r.err == nil; i++ {
 		t.Encoder.Layers = append(t.Encoder.Layers, r.block(fmt.Sprintf("%sblocks.%d.", c.Prefix, i), c))
 	}
-	if r.err == nil {
-		// Pixels keep float32: the first product decides what all others see, and is small.
-		t.patches = nn.NewLinear(patches, bias, 3*c.Patch*c.Patch, d, nn.FP32)
-	}
+	// Pixels keep float32: the first product decides what all others see, and is small.
+	patches := c.Prefix + "patch_embed.proj"
+	t.patches = r.packed(patches, 3*c.Patch*c.Patch, d, nn.FP32, func() (weight, bias []float32) {
+		return r.tensor(patches+".weight", d, 3, c.Patch, c.Patch), r.tensor(patches+".bias", d)
+	})
 	return t
 }
 

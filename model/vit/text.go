@@ -34,16 +34,14 @@ type textHead struct {
 
 func (r *reader) textHead(prefix string, in, out int) *textHead {
 	const wide = 768
-	skip := r.tensor(prefix+"skip.weight", out, in)
-	h := &textHead{
+	return &textHead{
+		skip: r.packed(prefix+"skip", in, out, nn.FP32, func() (weight, bias []float32) {
+			return r.tensor(prefix+"skip.weight", out, in), nil
+		}),
 		up:    r.linear(prefix+"fc1", in, wide, nn.FP32),
 		down:  r.linear(prefix+"fc2", wide, out, nn.FP32),
 		width: out,
 	}
-	if r.err == nil {
-		h.skip = nn.NewLinear(skip, nil, in, out, nn.FP32)
-	}
-	return h
 }
 
 // Text is an encoded text.
