@@ -62,6 +62,21 @@ type Report struct {
 	Cause error  // Made: why an older file was not used, or nil; Failed: why none could be written
 }
 
+// String is a clause for people.
+func (r Report) String() string {
+	switch {
+	case r.State == Used:
+		return "packed weights from " + r.Path
+	case r.State == Made && r.Cause != nil:
+		return fmt.Sprintf("packed weights written to %s anew: %v", r.Path, r.Cause)
+	case r.State == Made:
+		return "packed weights written to " + r.Path
+	case r.State == Failed:
+		return fmt.Sprintf("packed weights cannot be kept, so that every start makes them: %v", r.Cause)
+	}
+	return "no packed weights are kept"
+}
+
 // Key names a section. Sections of different keys have nothing to do with each other.
 type Key struct {
 	Name  string `json:"name"`            // of the tensor, or of the first of several
