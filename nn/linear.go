@@ -37,7 +37,8 @@ func NewLinear(weight, bias []float32, in, out int, precision Precision) *Linear
 
 // LoadLinear is [NewLinear] with a cache, which may be nil: the packed weight comes from there under the
 // name given, and only where the cache does not have it, read is called for weight and bias, packed, and
-// the cache gets the result. The error is read's.
+// the cache gets the result. The name tells all that read computes: which tensors, and what is done to
+// them. The error is read's.
 func LoadLinear(
 	cache *pack.Cache, name string, in, out int, precision Precision,
 	read func() (weight, bias []float32, err error),

@@ -2,6 +2,7 @@ package bert
 
 import (
 	"fmt"
+	"strings"
 
 	"evident/internal/weights"
 	"evident/nn"
@@ -58,7 +59,7 @@ func (r *reader) linear(name string, in, out int, precision nn.Precision) *nn.Li
 
 // stacked reads three maps of one input, to be computed as one product.
 func (r *reader) stacked(names [3]string, d int) *nn.Linear {
-	return r.packed(names[0], d, 3*d, r.precision, func() (weight, bias []float32) {
+	return r.packed(strings.Join(names[:], " "), d, 3*d, r.precision, func() (weight, bias []float32) {
 		weight, bias = make([]float32, 0, 3*d*d), make([]float32, 0, 3*d)
 		for _, name := range names {
 			weight = append(weight, r.tensor(name+".weight", d, d)...)
