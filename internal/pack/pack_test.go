@@ -18,8 +18,8 @@ import (
 // sizes of the sections of a test's model: empty, odd, a cache line, more than a page.
 var sizes = []int{0, 7, 64, 4099, 13001}
 
-// later is a clock by which files that were just written have settled.
-func later() time.Time { return time.Now().Add(time.Hour) }
+// later is a clock by which files that were just written have settled, but are not left over.
+func later() time.Time { return time.Now().Add(5 * settled) }
 
 // writeModel makes a folder with a "model" of one byte that all sections depend on.
 func writeModel(t testing.TB, seed byte) string {
