@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +78,58 @@ func TestLoadLinear(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPanelsStayMapped: a layer's panels are there for as long as the layer is, also when it is dropped
+// while it computes and the collector is always at work. Memory that is given back too early ends the
+// process.
+func TestPanelsStayMapped(t *testing.T) {
+	const in, out, m = 129, 257, 33
+	dir, r := t.TempDir(), rand.New(rand.NewPCG(1, 2))
+	if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("weights"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	weight, x := random(r, in*out, 1), random(r, m*in, 1)
+	loaded := func() *Linear {
+		c := openCache(t, dir, "fp32")
+		l, err := LoadLinear(c, "w", in, out, FP32, func() ([]float32, []float32, error) {
+			return weight, nil, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		c.Keep()
+		return l
+	}
+	want := make([]float32, m*out)
+	loaded().Forward(want, x, m) // and the file is made
+	done := make(chan struct{})
+	var collector, users sync.WaitGroup
+	collector.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	})
+	for range 4 {
+		users.Go(func() {
+			y := make([]float32, m*out)
+			for range 25 {
+				l := loaded()
+				runtime.GC()
+				if l.Forward(y, x, m); !slices.Equal(y, want) {
+					t.Error("other outputs")
+				}
+			}
+		})
+	}
+	users.Wait()
+	close(done)
+	collector.Wait()
 }
 
 func TestLoadLinearError(t *testing.T) {

@@ -6,9 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"sync"
 	"testing"
 
 	"evident/internal/pack"
@@ -127,41 +125,4 @@ func TestPackedModelFollowsItsConfig(t *testing.T) {
 	if _, err := Load(os.DirFS(dir), o); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a cache without its model: %v", err)
 	}
-}
-
-// TestMappedMemoryOutlivesItsUse: a model is dropped while it computes, with the collector always at
-// work. Memory that is given back too early ends the process.
-func TestMappedMemoryOutlivesItsUse(t *testing.T) {
-	dir, o := onDisk(t, "joint"), Options{Precision: nn.Auto, CacheDir: t.TempDir()}
-	_, pairs := openGolden(t, filepath.Join(testdata("joint"), "golden.safetensors"))
-	want := outputs(t, load(t, dir, o.Precision), pairs)
-	done := make(chan struct{})
-	var collector, users sync.WaitGroup
-	collector.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				runtime.GC()
-			}
-		}
-	})
-	for range 4 {
-		users.Go(func() {
-			for range 15 {
-				m, err := Load(os.DirFS(dir), o)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if got := outputs(t, m, pairs); !slices.Equal(got, want) {
-					t.Error("other outputs")
-				}
-			}
-		})
-	}
-	users.Wait()
-	close(done)
-	collector.Wait()
 }
