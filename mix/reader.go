@@ -117,6 +117,7 @@ func (r *Reader) Read(ctx context.Context, question string, passages []string) (
 	if err != nil {
 		return nil, err
 	}
+	defer hidden.Release()
 	return r.readings(hidden, windows, pairs), nil
 }
 
@@ -134,6 +135,7 @@ func (r *Reader) readings(hidden *bert.Hidden, windows []window, pairs []bert.Pa
 		base := hidden.Sequences[i]
 		from, to := base+pairs[i].Second.Start, base+pairs[i].Second.End
 		reading := Reading{Passage: w.passage, Start: logits.Start[from:to], End: logits.End[from:to]}
+		reading.Tokens = make([]document.ByteSpan, 0, len(w.tokens))
 		for j, t := range w.tokens {
 			if t.Start == t.End { // a stop: no span begins or ends with it
 				reading.Start[j], reading.End[j] = never, never

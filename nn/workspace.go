@@ -2,6 +2,7 @@ package nn
 
 import (
 	"sync"
+	"unsafe"
 
 	"evident/internal/kernel"
 	"evident/internal/pack"
@@ -39,11 +40,13 @@ type scratch struct {
 	inverse []float32 // one over the sums of softmax
 }
 
-// buffer is memory that grows and is never cleared.
+// buffer is memory that grows and is never cleared. It holds numbers of one type at a time: of these
+// slices the one that was asked for last.
 type buffer struct {
-	f32  []float32
-	bf16 []uint16
-	int8 []uint8
+	memory []byte
+	f32    []float32
+	bf16   []uint16
+	int8   []uint8
 }
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
@@ -75,25 +78,28 @@ func aligned[T float32 | uint16 | int32 | uint8 | int8](n int) []T {
 	return pack.Numbers[T](n)
 }
 
-func (b *buffer) floats(n int) []float32 {
-	if cap(b.f32) < n {
-		b.f32 = aligned[float32](n + n/8)
+// numbers returns n values in the buffer's memory, which begins on a cache line.
+func numbers[T pack.Number](b *buffer, n int) []T {
+	if size := n * int(unsafe.Sizeof(*new(T))); len(b.memory) < size {
+		b.memory = pack.Bytes(size + size/8)
 	}
-	return b.f32[:n]
+	values, _ := pack.View[T](b.memory, n)
+	return values
+}
+
+func (b *buffer) floats(n int) []float32 {
+	b.f32 = numbers[float32](b, n)
+	return b.f32
 }
 
 func (b *buffer) halves(n int) []uint16 {
-	if cap(b.bf16) < n {
-		b.bf16 = aligned[uint16](n + n/8)
-	}
-	return b.bf16[:n]
+	b.bf16 = numbers[uint16](b, n)
+	return b.bf16
 }
 
 func (b *buffer) bytes(n int) []uint8 {
-	if cap(b.int8) < n {
-		b.int8 = aligned[uint8](n + n/8)
-	}
-	return b.int8[:n]
+	b.int8 = numbers[uint8](b, n)
+	return b.int8
 }
 
 // matrix shapes the buffer as m rows of n columns. A row is whole panels and a cache line more:

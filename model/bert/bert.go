@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"evident/internal/pack"
 	"evident/internal/tokenize"
@@ -115,6 +116,31 @@ type Hidden struct {
 	Width     int
 	Rows      []float32    // [M, Width]
 	Sequences nn.Sequences // input i is rows [Sequences[i], Sequences[i+1])
+
+	memory *[]float32 // of Rows, from rowMemory
+}
+
+// rowMemory keeps the rows that were given back with Release.
+var rowMemory = sync.Pool{New: func() any { return new([]float32) }}
+
+// newHidden returns rows for the sequences. Their values are of no meaning.
+func newHidden(width int, sequences nn.Sequences) *Hidden {
+	h := &Hidden{Width: width, Sequences: sequences, memory: rowMemory.Get().(*[]float32)}
+	n := sequences.Rows() * width
+	if cap(*h.memory) < n {
+		*h.memory = make([]float32, n)
+	}
+	h.Rows = (*h.memory)[:n]
+	return h
+}
+
+// Release gives the rows' memory to the next batch, so that batch after batch needs no new one. It may be
+// left out. Rows are of no use afterwards.
+func (h *Hidden) Release() {
+	if h.memory != nil {
+		rowMemory.Put(h.memory)
+		h.memory, h.Rows = nil, nil
+	}
 }
 
 // Row returns the hidden row of a token of an input.
@@ -128,16 +154,17 @@ func (m *Model) Encode(ctx context.Context, inputs []Pair) (*Hidden, error) {
 	if err := m.check(inputs); err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
-	h := &Hidden{Width: m.config.Width, Sequences: make(nn.Sequences, 1, len(inputs)+1)}
+	sequences := make(nn.Sequences, 1, len(inputs)+1)
 	for i := range inputs {
-		h.Sequences = append(h.Sequences, h.Sequences[i]+len(inputs[i].Tokens))
+		sequences = append(sequences, sequences[i]+len(inputs[i].Tokens))
 	}
-	h.Rows = make([]float32, h.Sequences.Rows()*h.Width)
+	h := newHidden(m.config.Width, sequences)
 	for i := range inputs {
 		m.embed(h.Rows[h.Sequences[i]*h.Width:], &inputs[i])
 	}
 	m.embedding.norm.Forward(h.Rows, h.Sequences.Rows())
 	if err := m.encoder.Forward(ctx, h.Rows, h.Sequences); err != nil {
+		h.Release()
 		return nil, fmt.Errorf("encode: %w", err)
 	}
 	return h, nil
