@@ -81,7 +81,11 @@ func aligned[T float32 | uint16 | int32 | uint8 | int8](n int) []T {
 // numbers returns n values in the buffer's memory, which begins on a cache line.
 func numbers[T pack.Number](b *buffer, n int) []T {
 	if size := n * int(unsafe.Sizeof(*new(T))); len(b.memory) < size {
-		b.memory = pack.Bytes(size + size/8)
+		spare := 0
+		if len(b.memory) > 0 { // it was outgrown once and may be again
+			spare = size / 8
+		}
+		b.memory = pack.Bytes(size + spare)
 	}
 	values, _ := pack.View[T](b.memory, n)
 	return values
@@ -112,6 +116,24 @@ func (b *buffer) matrix(m, n int, bf16 bool) matrix {
 	}
 	ld := panels + 16
 	return matrix{f32: b.floats(m * ld), ld: ld}
+}
+
+// reserve takes the memory of the widest layers at once: growing in the middle of a pass would leave
+// behind what was there before.
+func (w *workspace) reserve(layers []EncoderLayer, groups []group) {
+	rows := 0
+	for _, g := range groups {
+		rows = max(rows, g.seqs.Rows())
+	}
+	for i := range layers {
+		l := &layers[i]
+		if l.Down.bf16 == nil {
+			w.wide.matrix(rows, l.Up.Out, false)
+		}
+		if l.Out.bf16 == nil {
+			w.mixed.matrix(rows, l.Out.In, false)
+		}
+	}
 }
 
 // narrowed returns x [m, n] as the precision asks: x itself, or its values rounded to bf16 or to
