@@ -1,7 +1,7 @@
 # make check is what to run before a commit; it needs Go, and uses staticcheck and golangci-lint
 # when they are installed.
 
-.PHONY: check test race build
+.PHONY: check test race build model-sums
 
 check: test
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -20,3 +20,7 @@ race:
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o evident ./cmd/evident
+
+# model-sums lists the digests of the embedded models, after one of them changed.
+model-sums:
+	cd models && sha256sum */config.json */model.safetensors >SHA256SUMS

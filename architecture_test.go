@@ -41,6 +41,7 @@ var floors = map[string]float64{
 	"internal/visiontest":  6, // tests only: the vision-language model and its golden values
 	"internal/kernel":      2,
 	"internal/picture":     2,
+	"internal/pack":        2,
 	"internal/mapped":      1,
 	"internal/filelock":    1,
 	"internal/hub":         2,

@@ -39,6 +39,11 @@ type Options struct {
 	Create bool  // make the folder and an empty index where there is none
 	Fast   bool  // the small model: about half the time, somewhat less accurate
 	Model  fs.FS // a folder with a joint reader's weights; nil means the embedded ones
+
+	// CacheDir is a folder for what can be made again: weights in the form they are multiplied in, which
+	// makes loading a model several times faster. Those of a folder of the system are kept beside it
+	// where it can be written to. "" means that nothing is kept.
+	CacheDir string
 }
 
 // Index is an open data folder: stored documents, their passages and the search structures. Any

@@ -58,9 +58,10 @@ func (e *Examination) Well() bool {
 	return true
 }
 
-// Examine looks at the processor, the embedded models and the data folder dir. It takes less than
-// a second or two: the models are loaded to see that they are whole.
-func Examine(ctx context.Context, dir string) (*Examination, error) {
+// Examine looks at the processor, the embedded models, their packed weights in the cache folder of the
+// options, and the data folder dir. It takes less than a second or two: the models are loaded to see
+// that they are whole.
+func Examine(ctx context.Context, dir string, o Options) (*Examination, error) {
 	tier, tierErr := kernel.Default()
 	e := &Examination{
 		CPU:    CPU{Tier: tier.String(), Features: features()},
@@ -79,7 +80,7 @@ func Examine(ctx context.Context, dir string) (*Examination, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e.examineModel(m)
+		e.examineModel(m, o.CacheDir)
 	}
 	e.Checks = append(e.Checks, examineData(ctx, dir))
 	return e, nil
@@ -96,14 +97,17 @@ func features() []string {
 	return names
 }
 
-func (e *Examination) examineModel(m models.Model) {
+func (e *Examination) examineModel(m models.Model, cacheDir string) {
 	info := ModelInfo{Name: m.Name, Description: m.Description}
-	check := Check{Name: "model " + m.Name, OK: true, Detail: "loads"}
+	check := Check{Name: "model " + m.Name, OK: true}
 	if files, err := models.Open(m.Name); err == nil {
 		info.Bytes = folderBytes(files)
 	}
-	if _, err := loadReader(Options{Fast: m.Name == models.Fast}); err != nil {
+	reader, err := loadReader(Options{Fast: m.Name == models.Fast, CacheDir: cacheDir})
+	if err != nil {
 		check.OK, check.Detail = false, err.Error()
+	} else {
+		check.Detail = "loads; " + reader.Packed().String()
 	}
 	info.OK = check.OK
 	e.Models, e.Checks = append(e.Models, info), append(e.Checks, check)

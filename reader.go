@@ -8,7 +8,6 @@ import (
 
 	"evident/mix"
 	"evident/models"
-	"evident/nn"
 )
 
 // loadReader loads the joint reader that the options name.
@@ -25,7 +24,7 @@ func loadReader(o Options) (*mix.Reader, error) {
 		}
 		files = embedded
 	}
-	reader, err := mix.LoadReader(files, nn.Auto)
+	reader, err := mix.LoadReader(files, mix.LoadOptions{CacheDir: o.CacheDir})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("load model from %s: %w", name, &sentinelError{ErrModelMissing, err})

@@ -1,7 +1,6 @@
 package legrad
 
 import (
-	"math"
 	"slices"
 
 	"evident/model/vit"
@@ -69,18 +68,8 @@ func (d *descent) top(p *pass, text []float32) []float32 {
 
 // turn returns ∂(t · e/|e|)/∂e, the part of a text t that turns a vector e; zeros where e has no direction.
 func turn(e, t []float32) []float32 {
-	s := &score{unit: make([]float64, len(e))}
-	for _, v := range e {
-		s.length += float64(v) * float64(v)
-	}
 	turned := make([]float32, len(e))
-	if s.length = math.Sqrt(s.length); s.length == 0 {
-		return turned
-	}
-	for i, v := range e {
-		s.unit[i] = float64(v) / s.length
-	}
-	s.turn(turned, t)
+	nn.UnitAt(e).Back(turned, t)
 	return turned
 }
 
@@ -88,9 +77,12 @@ func turn(e, t []float32) []float32 {
 func (s *score) through(gradient []float32, n int) []float32 {
 	y := slices.Clone(gradient)
 	if s.head.back != nil {
-		y = make([]float32, len(s.normed))
+		y = make([]float32, len(s.head.norm.Gain))
 		s.head.back.Forward(y, gradient, 1)
 	}
-	s.unnorm(y, n)
+	s.norm.Back(y)
+	for i := range y {
+		y[i] /= float32(n)
+	}
 	return y
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"evident/document"
+	"evident/internal/pack"
 	"evident/internal/tokenize"
 	"evident/model/bert"
 	"evident/nn"
@@ -39,10 +40,17 @@ type Settings struct {
 	Answered  Setting `json:"answered"`  // one paragraph given that is known to answer
 }
 
+// LoadOptions tunes [LoadReader]. The zero value computes in the best precision of the CPU and keeps
+// nothing.
+type LoadOptions struct {
+	Precision nn.Precision
+	CacheDir  string // as of [bert.Options]
+}
+
 // LoadReader reads a folder with config.json, model.safetensors, the tokenizer's files and, for
 // a joint reader, reader.json.
-func LoadReader(folder fs.FS, precision nn.Precision) (*Reader, error) {
-	model, err := bert.Load(folder, bert.Options{Precision: precision})
+func LoadReader(folder fs.FS, o LoadOptions) (*Reader, error) {
+	model, err := bert.Load(folder, bert.Options{Precision: o.Precision, CacheDir: o.CacheDir})
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +77,9 @@ func LoadReader(folder fs.FS, precision nn.Precision) (*Reader, error) {
 	}
 	return r, nil
 }
+
+// Packed says whether the weights came from a cache, and what became of it.
+func (r *Reader) Packed() pack.Report { return r.model.Packed() }
 
 // window is a run of a passage's tokens that fits one encoder input.
 type window struct {
@@ -106,6 +117,7 @@ func (r *Reader) Read(ctx context.Context, question string, passages []string) (
 	if err != nil {
 		return nil, err
 	}
+	defer hidden.Release()
 	return r.readings(hidden, windows, pairs), nil
 }
 
@@ -123,6 +135,7 @@ func (r *Reader) readings(hidden *bert.Hidden, windows []window, pairs []bert.Pa
 		base := hidden.Sequences[i]
 		from, to := base+pairs[i].Second.Start, base+pairs[i].Second.End
 		reading := Reading{Passage: w.passage, Start: logits.Start[from:to], End: logits.End[from:to]}
+		reading.Tokens = make([]document.ByteSpan, 0, len(w.tokens))
 		for j, t := range w.tokens {
 			if t.Start == t.End { // a stop: no span begins or ends with it
 				reading.Start[j], reading.End[j] = never, never

@@ -21,7 +21,7 @@ func smallReader(t *testing.T) *Reader {
 	if err := readertest.Write(dir, 3); err != nil {
 		t.Fatal(err)
 	}
-	r, err := LoadReader(os.DirFS(dir), nn.FP32)
+	r, err := LoadReader(os.DirFS(dir), LoadOptions{Precision: nn.FP32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestReadStopsWithItsContext(t *testing.T) {
 
 // TestExtractorAlone: a Hugging Face …ForQuestionAnswering folder takes the reader's place.
 func TestExtractorAlone(t *testing.T) {
-	r, err := LoadReader(os.DirFS("../model/bert/testdata/bert-qa"), nn.FP32)
+	r, err := LoadReader(os.DirFS("../model/bert/testdata/bert-qa"), LoadOptions{Precision: nn.FP32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestLoadReaderSaysWhatIsWrong(t *testing.T) {
 		{"no weights", folder(small, "model.safetensors"), "model.safetensors"},
 	}
 	for _, c := range cases {
-		if _, err := LoadReader(c.folder, nn.FP32); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := LoadReader(c.folder, LoadOptions{Precision: nn.FP32}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %v, want one that says %q", c.name, err, c.want)
 		}
 	}

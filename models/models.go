@@ -4,9 +4,13 @@
 package models
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"strings"
 )
 
 // Model describes an embedded model.
@@ -31,11 +35,45 @@ var All = []Model{
 // ErrMissing says that a model is not embedded in this build.
 var ErrMissing = errors.New("model is not built into this program")
 
-// Open returns the folder of a model.
+// Open returns the folder of a model. It knows digests of its files, so that what was made of them need
+// not read them to tell that they are the same.
 func Open(name string) (fs.FS, error) {
 	info, err := fs.Stat(files, name)
 	if err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%s: %w", name, ErrMissing)
 	}
-	return fs.Sub(files, name)
+	inside, err := fs.Sub(files, name)
+	if err != nil {
+		return nil, err
+	}
+	return &folder{inside, name}, nil
+}
+
+// folder is an embedded model.
+type folder struct {
+	fs.FS
+	name string
+}
+
+// Name returns the model's name.
+func (f *folder) Name() string { return f.name }
+
+// sums lists digests of the embedded files as sha256sum does. Run `make model-sums` when a model changes;
+// TestSumsAreTrue fails when it was forgotten.
+const sums = "SHA256SUMS"
+
+// SHA256 returns the digest of a file that is listed.
+func (f *folder) SHA256(file string) (sum [sha256.Size]byte, ok bool) {
+	data, err := files.ReadFile(sums)
+	if err != nil {
+		return sum, false
+	}
+	for line := range strings.Lines(string(data)) {
+		digest, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if name == path.Join(f.name, file) && len(digest) == hex.EncodedLen(len(sum)) {
+			_, err := hex.Decode(sum[:], []byte(digest))
+			return sum, err == nil
+		}
+	}
+	return sum, false
 }

@@ -63,7 +63,7 @@ func (b *BlockBackward) Run(ctx context.Context, kept *Kept, gradient []float32,
 	d := b.Width
 	n := len(gradient) / d
 	b.check(kept, gradient, to)
-	w := newWorkspace(b.down.set, 0)
+	w := newWorkspace(ctx, b.down.set, 0)
 	defer w.release()
 	stream := b.feedForward(w, kept, gradient, n) // ∂s/∂z
 	mixed := make([]float32, n*d)
@@ -131,7 +131,7 @@ func (b *BlockBackward) feedForward(w *workspace, kept *Kept, gradient []float32
 	raised := w.wide.matrix(n, wide, false)
 	b.down.multiply(w, output{matrix: raised}, matrix{f32: gradient, ld: d}, n)
 	const step = 16
-	shared.do(w.threads, (n+step-1)/step, float64(n*wide)*16, func(worker, item int) {
+	w.do((n+step-1)/step, float64(n*wide)*16, func(worker, item int) {
 		slope := w.workers[worker].scores.floats(paddedColumns(wide))
 		for i := item * step; i < min(n, (item+1)*step); i++ {
 			clear(slope[copy(slope, kept.Raised[i*wide:][:wide]):])
@@ -155,10 +155,10 @@ func (b *BlockBackward) feedForward(w *workspace, kept *Kept, gradient []float32
 func (l *LayerNorm) backward(w *workspace, gradient, x []float32, n int) {
 	d := len(l.Gain)
 	const step = 16
-	shared.do(w.threads, (n+step-1)/step, float64(n*d)*32, func(worker, item int) {
+	w.do((n+step-1)/step, float64(n*d)*32, func(worker, item int) {
 		normed := w.workers[worker].scores.floats(d)
 		for i := item * step; i < min(n, (item+1)*step); i++ {
-			r := float64(normalise(normed, x[i*d:][:d], l.Epsilon))
+			r := standardise(normed, x[i*d:][:d], l.Epsilon)
 			row := gradient[i*d:][:d]
 			mean, tilt := 0.0, 0.0
 			for j, g := range row {

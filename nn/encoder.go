@@ -79,6 +79,7 @@ func (e *Encoder) run(
 	w := newWorkspace(ctx, e.Layers[0].QKV.set, e.Threads)
 	defer w.release()
 	groups := seqs.groups(groupRows)
+	w.reserve(e.Layers, groups)
 	for i := range e.Layers {
 		for _, group := range groups {
 			if err := ctx.Err(); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 
 	"evident/internal/kernel"
+	"evident/internal/pack"
 )
 
 // Linear is y = x·Wᵀ + b with the weight packed for this CPU.
@@ -20,36 +22,92 @@ type Linear struct {
 	scales []float32 // [panels·32] and
 	offset []int32   // [panels·32]
 	bias   []float32 // [panels·32], zeros beyond Out
+
+	cache *pack.Cache // keeps all of these mapped, where they are
 }
 
 // NewLinear packs a weight [out, in] (PyTorch's layout) and a bias [out], which may be nil. The
 // weight is not kept. What the CPU does not multiply natively becomes FP32 or, Int8 where it can,
 // BF16.
 func NewLinear(weight, bias []float32, in, out int, precision Precision) *Linear {
-	if len(weight) != in*out || bias != nil && len(bias) != out {
-		panic(fmt.Sprintf("nn: a linear layer of %d×%d got %d weights and %d biases",
-			out, in, len(weight), len(bias)))
-	}
-	l := &Linear{In: in, Out: out, set: kernel.Active()}
+	l, _ := LoadLinear(nil, "", in, out, precision, func() ([]float32, []float32, error) {
+		return weight, bias, nil
+	})
+	return l
+}
+
+// LoadLinear is [NewLinear] with a cache, which may be nil: the packed weight comes from there under the
+// name given, and only where the cache does not have it, read is called for weight and bias, packed, and
+// the cache gets the result. The name tells all that read computes: which tensors, and what is done to
+// them. The error is read's.
+func LoadLinear(
+	cache *pack.Cache, name string, in, out int, precision Precision,
+	read func() (weight, bias []float32, err error),
+) (*Linear, error) {
+	l := &Linear{In: in, Out: out, set: kernel.Active(), cache: cache}
 	l.panels = (out + kernel.Columns - 1) / kernel.Columns
-	l.bias = aligned[float32](l.panels * kernel.Columns)
-	copy(l.bias, bias)
-	switch {
-	case precision == Int8 && l.set.HasInt8():
-		l.int8 = aligned[int8](l.panels * l.panelSize(Int8))
-		l.scales = aligned[float32](l.panels * kernel.Columns)
-		l.offset = aligned[int32](l.panels * kernel.Columns)
-	case precision != FP32 && l.set.HasBF16():
-		l.bf16 = aligned[uint16](l.panels * l.panelSize(BF16))
-	default:
-		l.f32 = aligned[float32](l.panels * l.panelSize(FP32))
+	native := precision.Native()
+	key := pack.Key{Name: name, Form: "linear " + native.String(), Shape: []int{out, in}}
+	data, err := cache.Section(key, func() ([]byte, error) {
+		weight, bias, err := read()
+		if err != nil {
+			return nil, err
+		}
+		if len(weight) != in*out || bias != nil && len(bias) != out {
+			panic(fmt.Sprintf("nn: a linear layer of %d×%d got %d weights and %d biases",
+				out, in, len(weight), len(bias)))
+		}
+		data := pack.Bytes(l.packedSize(native))
+		l.view(data, native)
+		l.pack(weight, bias)
+		return data, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	size := l.panelSize(l.Precision())
+	l.view(data, native)
+	return l, nil
+}
+
+// packedSize is the number of bytes of all panels and of the vectors behind them.
+func (l *Linear) packedSize(p Precision) int {
+	const number = 4 // bytes of a float32 or an int32
+	vectors := 1     // bias
+	if p == Int8 {
+		vectors = 3 // scales and offsets, bias
+	}
+	size := [...]int{FP32: 4, BF16: 2, Int8: 1}[p]
+	return l.panels * (l.panelSize(p)*size + vectors*number*kernel.Columns)
+}
+
+// view lets the layer's slices be those of its packed form: the panels, each a multiple of cache lines,
+// then scales and offsets of Int8, then the bias.
+func (l *Linear) view(data []byte, p Precision) {
+	n, columns := l.panels*l.panelSize(p), l.panels*kernel.Columns
+	switch p {
+	case Int8:
+		l.int8, data = pack.View[int8](data, n)
+		l.scales, data = pack.View[float32](data, columns)
+		l.offset, data = pack.View[int32](data, columns)
+	case BF16:
+		l.bf16, data = pack.View[uint16](data, n)
+	default:
+		l.f32, data = pack.View[float32](data, n)
+	}
+	l.bias, _ = pack.View[float32](data, columns)
+}
+
+// pack fills the layer's slices. What they hold depends on their values alone, not on the tier: another
+// way of packing is another [pack.Layout].
+func (l *Linear) pack(weight, bias []float32) {
+	copy(l.bias, bias)
+	in, size := l.In, l.panelSize(l.Precision())
 	const flopPerWeight = 16 // what moving one costs, in the time of so many operations
-	shared.do(threads(0), l.panels, float64(in*out)*flopPerWeight, func(_, panel int) {
-		rows := min(kernel.Columns, out-panel*kernel.Columns)
-		from := weight[panel*kernel.Columns*in:]
-		switch column := panel * kernel.Columns; {
+	shared.do(threads(0), l.panels, float64(in*l.Out)*flopPerWeight, func(_, panel int) {
+		column := panel * kernel.Columns
+		rows := min(kernel.Columns, l.Out-column)
+		from := weight[column*in:]
+		switch {
 		case l.int8 != nil:
 			kernel.PackInt8(l.int8[panel*size:], l.scales[column:], l.offset[column:],
 				from, in, rows, in)
@@ -59,7 +117,6 @@ func NewLinear(weight, bias []float32, in, out int, precision Precision) *Linear
 			l.set.PackF32(l.f32[panel*size:], from, in, rows, in)
 		}
 	})
-	return l
 }
 
 // Precision is the arithmetic in use: FP32, BF16 or Int8, never Auto.
@@ -91,6 +148,7 @@ func (l *Linear) Weight() []float32 {
 			w[i] = l.f32[panel+column*kernel.Columns+lane]
 		}
 	}
+	runtime.KeepAlive(l)
 	return w
 }
 
@@ -146,6 +204,7 @@ func (l *Linear) multiply(w *workspace, dst output, x matrix, m int) {
 			l.tile(w.workers[worker], dst, x, row, rows, panel)
 		}
 	})
+	runtime.KeepAlive(l) // the panels may be mapped for as long as l is reachable
 }
 
 // tile computes one tile of dst.

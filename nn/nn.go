@@ -5,7 +5,11 @@
 // Shapes: M is the number of tokens of all sequences together, d the model width, h the heads.
 package nn
 
-import "fmt"
+import (
+	"fmt"
+
+	"evident/internal/kernel"
+)
 
 // Precision is the arithmetic of the matrix products. Residual stream, LayerNorm and softmax
 // are float32 in every precision.
@@ -21,6 +25,23 @@ const (
 	BF16
 	Int8
 )
+
+// Native is the precision in which this CPU computes what p asks for: FP32, BF16 or Int8.
+func (p Precision) Native() Precision {
+	set := kernel.Active()
+	switch {
+	case p == Int8 && set.HasInt8():
+		return Int8
+	case p != FP32 && set.HasBF16():
+		return BF16
+	}
+	return FP32
+}
+
+// String names a precision as options and files do.
+func (p Precision) String() string {
+	return [...]string{Auto: "auto", FP32: "fp32", BF16: "bf16", Int8: "int8"}[p]
+}
 
 // Activation is the function between the two products of a feed-forward block.
 type Activation uint8

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"evident/internal/kernel"
+	"evident/internal/pack"
 )
 
 // matrix is rows of float32, bf16 or bytes with a scale a row, ld apart; exactly one of the first
@@ -44,11 +45,13 @@ type scratch struct {
 	inverse []float32 // one over the sums of softmax
 }
 
-// buffer is memory that grows and is never cleared.
+// buffer is memory that grows and is never cleared. It holds numbers of one type at a time: of these
+// slices the one that was asked for last.
 type buffer struct {
-	f32  []float32
-	bf16 []uint16
-	int8 []uint8
+	memory []byte
+	f32    []float32
+	bf16   []uint16
+	int8   []uint8
 }
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
@@ -100,32 +103,35 @@ func (w *workspace) stopped() error {
 
 // aligned returns n zeroed values that begin on a cache line.
 func aligned[T float32 | uint16 | int32 | uint8 | int8](n int) []T {
-	const line = 64
-	size := int(unsafe.Sizeof(*new(T)))
-	all := make([]T, n+line/size)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(all))) & (line - 1) / uintptr(size))
-	return all[skip : skip+n : skip+n]
+	return pack.Numbers[T](n)
+}
+
+// numbers returns n values in the buffer's memory, which begins on a cache line.
+func numbers[T pack.Number](b *buffer, n int) []T {
+	if size := n * int(unsafe.Sizeof(*new(T))); len(b.memory) < size {
+		spare := 0
+		if len(b.memory) > 0 { // it was outgrown once and may be again
+			spare = size / 8
+		}
+		b.memory = pack.Bytes(size + spare)
+	}
+	values, _ := pack.View[T](b.memory, n)
+	return values
 }
 
 func (b *buffer) floats(n int) []float32 {
-	if cap(b.f32) < n {
-		b.f32 = aligned[float32](n + n/8)
-	}
-	return b.f32[:n]
+	b.f32 = numbers[float32](b, n)
+	return b.f32
 }
 
 func (b *buffer) halves(n int) []uint16 {
-	if cap(b.bf16) < n {
-		b.bf16 = aligned[uint16](n + n/8)
-	}
-	return b.bf16[:n]
+	b.bf16 = numbers[uint16](b, n)
+	return b.bf16
 }
 
 func (b *buffer) bytes(n int) []uint8 {
-	if cap(b.int8) < n {
-		b.int8 = aligned[uint8](n + n/8)
-	}
-	return b.int8[:n]
+	b.int8 = numbers[uint8](b, n)
+	return b.int8
 }
 
 // matrix shapes the buffer as m rows of n columns. A row is whole panels and a cache line more:
@@ -138,6 +144,24 @@ func (b *buffer) matrix(m, n int, bf16 bool) matrix {
 	}
 	ld := panels + 16
 	return matrix{f32: b.floats(m * ld), ld: ld}
+}
+
+// reserve takes the memory of the widest layers at once: growing in the middle of a pass would leave
+// behind what was there before.
+func (w *workspace) reserve(layers []EncoderLayer, groups []group) {
+	rows := 0
+	for _, g := range groups {
+		rows = max(rows, g.seqs.Rows())
+	}
+	for i := range layers {
+		l := &layers[i]
+		if l.Down.bf16 == nil {
+			w.wide.matrix(rows, l.Up.Out, false)
+		}
+		if l.Out.bf16 == nil {
+			w.mixed.matrix(rows, l.Out.In, false)
+		}
+	}
 }
 
 // narrowed returns x [m, n] as the precision asks: x itself, or its values rounded to bf16 or to

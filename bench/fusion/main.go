@@ -29,7 +29,6 @@ import (
 	"evident/bm25"
 	"evident/eval"
 	"evident/mix"
-	"evident/nn"
 )
 
 // Kinds of what a question is read with.
@@ -70,11 +69,11 @@ func main() {
 
 func run(model, scorer, data, out string, limit, given, k int) (err error) {
 	var readers pair
-	if readers.extractor, err = mix.LoadReader(os.DirFS(model), nn.Auto); err != nil {
+	if readers.extractor, err = mix.LoadReader(os.DirFS(model), mix.LoadOptions{}); err != nil {
 		return err
 	}
 	if scorer != "" {
-		if readers.scorer, err = mix.LoadReader(os.DirFS(scorer), nn.Auto); err != nil {
+		if readers.scorer, err = mix.LoadReader(os.DirFS(scorer), mix.LoadOptions{}); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,6 @@ import (
 	"evident/eval"
 	"evident/mix"
 	"evident/models"
-	"evident/nn"
 )
 
 func main() {
@@ -41,7 +40,7 @@ func run(data string, limit int) error {
 	if err != nil {
 		return err
 	}
-	reader, err := mix.LoadReader(files, nn.Auto)
+	reader, err := mix.LoadReader(files, mix.LoadOptions{})
 	if err != nil {
 		return err
 	}

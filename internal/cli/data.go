@@ -42,7 +42,7 @@ func (s *source) addModelFlags(cmd *cobra.Command) {
 
 // options turns the model flags into options of an index.
 func (a *app) options(s *source) (evident.Options, error) {
-	o := evident.Options{Fast: s.fast}
+	o := evident.Options{Fast: s.fast, CacheDir: a.cacheFolder("packed")}
 	if s.model == "" {
 		return o, nil
 	}
@@ -151,7 +151,7 @@ func (a *app) add(
 ) (*evident.AddReport, error) {
 	bar := a.out.progress("files")
 	o.Progress = bar.files
-	o.CacheDir = filepath.Join(a.home("cache"), "pdf")
+	o.CacheDir = a.cacheFolder("pdf")
 	report, err := index.Add(ctx, paths, o)
 	bar.done()
 	return report, err
@@ -186,9 +186,20 @@ func (a *app) folderOf(path string) (string, error) {
 	return filepath.Join(a.home("data"), name), nil
 }
 
+// cacheFolder is where what can be made again lies, by kind; "" where EVIDENT_CACHE=off keeps nothing.
+func (a *app) cacheFolder(kind string) string {
+	if a.streams.Environment("EVIDENT_CACHE") == "off" {
+		return ""
+	}
+	return filepath.Join(a.home("cache"), kind)
+}
+
 // home returns evident's own folder of a kind: "data" (indexes) or "cache" (may be deleted).
 func (a *app) home(kind string) string {
 	environment := a.streams.Environment
+	if dir := environment("EVIDENT_CACHE"); kind == "cache" && dir != "" && dir != "off" {
+		return dir
+	}
 	if dir := environment("XDG_" + strings.ToUpper(kind) + "_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "evident")
 	}

@@ -21,7 +21,8 @@ The speed of matrix products is measured on one core for a moment.`,
 		Annotations: exitCodes("0 all well · 2 a check failed"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report, err := evident.Examine(cmd.Context(), a.dataFolder())
+			cache := evident.Options{CacheDir: a.cacheFolder("packed")}
+			report, err := evident.Examine(cmd.Context(), a.dataFolder(), cache)
 			if err != nil {
 				return err
 			}

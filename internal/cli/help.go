@@ -134,6 +134,8 @@ larger than --max-file-size, not a document) is listed with the reason and skipp
 is then 3. Hidden files, and folders such as .git and node_modules, are left out unless named.`},
 	"environment": {"Variables and folders", `
   EVIDENT_DATA      index of commands without --data and --in
+  EVIDENT_CACHE     folder for what can be made again, instead of the one below; "off" keeps no
+                    packed weights and no compiled PDF engine
   EVIDENT_CPU       use a slower kind of arithmetic: avx512, avx2, generic (for tests)
   NO_COLOR          no colour, whatever its value; TERM=dumb does the same and hides the bar
   XDG_DATA_HOME     indexes lie in evident/NAME below it; default ~/.local/share
@@ -148,6 +150,9 @@ is then 3. Hidden files, and folders such as .git and node_modules, are left out
 Without --data, "ask --in PATH" keeps its index in $XDG_DATA_HOME/evident/NAME-HASH, where NAME is
 the last part of PATH and HASH stands for all of it; other commands use
 $XDG_DATA_HOME/evident/default.
+Weights in the form this processor multiplies are kept in packed below the cache folder, those of a
+--model folder beside the model as evident-PRECISION.packed where it can be written to: a model then
+loads several times faster. "evident doctor" tells whether they are used.
 On macOS and Windows the platform's own folders are used. Uninstalling is deleting the program and
 these folders.`},
 	"exit-codes": {"What the exit codes mean", `

@@ -1,7 +1,6 @@
 package tokenize
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -142,15 +141,13 @@ func readLines(r io.Reader) ([]string, error) {
 			len(data), trieNodesMax)
 	}
 	pieces := make([]string, 0, bytes.Count(data, []byte{'\n'})+1)
-	lines := bufio.NewScanner(strings.NewReader(string(data)))
-	lines.Buffer(nil, len(data)+1)
-	for lines.Scan() {
-		pieces = append(pieces, lines.Text())
+	for line := range strings.Lines(string(data)) { // the pieces share one string
+		pieces = append(pieces, strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
 	}
 	if len(pieces) == 0 {
 		return nil, errors.New("the vocabulary is empty")
 	}
-	return pieces, lines.Err()
+	return pieces, nil
 }
 
 // Tokens returns the tokens of text.

@@ -1,6 +1,11 @@
 package weights
 
-import "slices"
+import (
+	"runtime"
+	"slices"
+
+	"evident/internal/pack"
+)
 
 // Table is a matrix that stays in the form it is stored in and gives out single rows as float32,
 // as embeddings are read: an int8 vocabulary takes a quarter of the memory it would as float32.
@@ -9,11 +14,25 @@ type Table struct {
 
 	dtype DType
 	data  []byte
-	scale []float32 // of each row, when dtype is I8
+	scale []float32   // of each row, when dtype is I8
+	cache *pack.Cache // keeps data and scale mapped, where they are
 }
 
 // Table returns a copy of a tensor [rows, columns] of any type that [File.Float32] reads.
 func (f *File) Table(name string, rows, columns int) (*Table, error) {
+	if f.cache != nil {
+		return f.packedTable(name, rows, columns)
+	}
+	table, err := f.table(name, rows, columns)
+	if err != nil {
+		return nil, err
+	}
+	table.data = slices.Clone(table.data)
+	return table, nil
+}
+
+// table is Table without a copy of the rows: it is of use until the file is closed.
+func (f *File) table(name string, rows, columns int) (*Table, error) {
 	t, err := f.Raw(name)
 	if err != nil {
 		return nil, err
@@ -21,7 +40,7 @@ func (f *File) Table(name string, rows, columns int) (*Table, error) {
 	if want := []int{rows, columns}; !slices.Equal(t.Shape, want) {
 		return nil, f.wrap(&ShapeError{name, t.Shape, want})
 	}
-	table := &Table{Rows: rows, Columns: columns, dtype: t.DType, data: slices.Clone(t.Data)}
+	table := &Table{Rows: rows, Columns: columns, dtype: t.DType, data: t.Data}
 	switch t.DType {
 	case F32, F16, BF16:
 		return table, nil
@@ -46,4 +65,5 @@ func (t *Table) Row(dst []float32, i int) {
 	case I8:
 		fromI8(dst, src, t.scale[i:i+1])
 	}
+	runtime.KeepAlive(t)
 }

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"evident/internal/pack"
 )
 
 // DType is the type of a tensor's elements, by the name safetensors gives it.
@@ -95,6 +97,11 @@ type File struct {
 	tensors  map[string]Tensor
 	metadata map[string]string
 	close    []func() error
+
+	// With a cache (packed.go), tensors holds names only, and the weights are opened when needed.
+	cache  *pack.Cache
+	open   func() (*File, error)
+	opened *File
 }
 
 // Open maps a file into memory and checks it. A name that ends in .index.json is the index of a
@@ -173,7 +180,7 @@ func (f *File) Close() error {
 	for _, c := range f.close {
 		err = errors.Join(err, c())
 	}
-	f.close, f.tensors = nil, nil
+	f.close, f.tensors, f.opened = nil, nil, nil
 	return err
 }
 
@@ -193,6 +200,13 @@ func (f *File) Metadata() map[string]string { return f.metadata }
 
 // Raw returns a tensor as it is stored.
 func (f *File) Raw(name string) (Tensor, error) {
+	if f.open != nil {
+		file, err := f.source()
+		if err != nil {
+			return Tensor{}, err
+		}
+		return file.Raw(name)
+	}
 	t, ok := f.tensors[name]
 	if !ok {
 		return Tensor{}, f.wrap(&MissingError{name})
@@ -204,6 +218,9 @@ func (f *File) Raw(name string) (Tensor, error) {
 // must have a companion NAME.scale with one F32 for each row. The tensor must have exactly the
 // shape given.
 func (f *File) Float32(name string, shape ...int) ([]float32, error) {
+	if f.cache != nil {
+		return f.packedFloats(name, shape)
+	}
 	t, err := f.Raw(name)
 	if err != nil {
 		return nil, err

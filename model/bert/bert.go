@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
+	"evident/internal/pack"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
 	"evident/nn"
@@ -24,6 +26,10 @@ type Pair = tokenize.Pair
 // Options tunes [Load]. The zero value computes in the best precision of the CPU.
 type Options struct {
 	Precision nn.Precision
+
+	// CacheDir is evident's cache folder: packed weights are kept beside the model or, where nobody may
+	// write there, in CacheDir. "" means that none are kept.
+	CacheDir string
 
 	// An encoder that is a part of a larger model has its own settings and names there: Config
 	// replaces the folder's config.json, Weights its model.safetensors, which stays open, and Prefix
@@ -41,6 +47,7 @@ type Model struct {
 	encoder   nn.Encoder
 	qa        *QAHead
 	joint     *JointHead
+	packed    pack.Report
 }
 
 // LengthError says that an input is longer than the model's positions.
@@ -70,7 +77,8 @@ func Load(folder fs.FS, opts Options) (m *Model, err error) {
 	}
 	file := opts.Weights
 	if file == nil {
-		if file, err = weights.OpenFolder(folder); err != nil {
+		cache := pack.Options{Dir: opts.CacheDir, Precision: opts.Precision.Native().String()}
+		if file, err = weights.OpenPacked(folder, cache); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
@@ -84,11 +92,18 @@ func Load(folder fs.FS, opts Options) (m *Model, err error) {
 	if err := m.loadHeads(r, folder); err != nil {
 		return nil, err
 	}
+	if opts.Weights == nil {
+		file.Keep()
+		m.packed = file.Packed().Report()
+	}
 	return m, nil
 }
 
 // Tokenizer returns the tokenizer that makes the model's inputs.
 func (m *Model) Tokenizer() tokenize.Tokenizer { return m.tokenizer }
+
+// Packed says whether the weights came from a cache, and what became of it.
+func (m *Model) Packed() pack.Report { return m.packed }
 
 // Width returns d, the length of a hidden row.
 func (m *Model) Width() int { return m.config.Width }
@@ -101,6 +116,31 @@ type Hidden struct {
 	Width     int
 	Rows      []float32    // [M, Width]
 	Sequences nn.Sequences // input i is rows [Sequences[i], Sequences[i+1])
+
+	memory *[]float32 // of Rows, from rowMemory
+}
+
+// rowMemory keeps the rows that were given back with Release.
+var rowMemory = sync.Pool{New: func() any { return new([]float32) }}
+
+// newHidden returns rows for the sequences. Their values are of no meaning.
+func newHidden(width int, sequences nn.Sequences) *Hidden {
+	h := &Hidden{Width: width, Sequences: sequences, memory: rowMemory.Get().(*[]float32)}
+	n := sequences.Rows() * width
+	if cap(*h.memory) < n {
+		*h.memory = make([]float32, n)
+	}
+	h.Rows = (*h.memory)[:n]
+	return h
+}
+
+// Release gives the rows' memory to the next batch, so that batch after batch needs no new one. It may be
+// left out. Rows are of no use afterwards.
+func (h *Hidden) Release() {
+	if h.memory != nil {
+		rowMemory.Put(h.memory)
+		h.memory, h.Rows = nil, nil
+	}
 }
 
 // Row returns the hidden row of a token of an input.
@@ -114,16 +154,17 @@ func (m *Model) Encode(ctx context.Context, inputs []Pair) (*Hidden, error) {
 	if err := m.check(inputs); err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
-	h := &Hidden{Width: m.config.Width, Sequences: make(nn.Sequences, 1, len(inputs)+1)}
+	sequences := make(nn.Sequences, 1, len(inputs)+1)
 	for i := range inputs {
-		h.Sequences = append(h.Sequences, h.Sequences[i]+len(inputs[i].Tokens))
+		sequences = append(sequences, sequences[i]+len(inputs[i].Tokens))
 	}
-	h.Rows = make([]float32, h.Sequences.Rows()*h.Width)
+	h := newHidden(m.config.Width, sequences)
 	for i := range inputs {
 		m.embed(h.Rows[h.Sequences[i]*h.Width:], &inputs[i])
 	}
 	m.embedding.norm.Forward(h.Rows, h.Sequences.Rows())
 	if err := m.encoder.Forward(ctx, h.Rows, h.Sequences); err != nil {
+		h.Release()
 		return nil, fmt.Errorf("encode: %w", err)
 	}
 	return h, nil

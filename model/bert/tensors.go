@@ -2,6 +2,7 @@ package bert
 
 import (
 	"fmt"
+	"strings"
 
 	"evident/internal/weights"
 	"evident/nn"
@@ -51,24 +52,37 @@ func (r *reader) table(name string, rows, columns int) *weights.Table {
 
 // linear reads a weight [out, in] and a bias [out].
 func (r *reader) linear(name string, in, out int, precision nn.Precision) *nn.Linear {
-	weight, bias := r.tensor(name+".weight", out, in), r.tensor(name+".bias", out)
-	if r.err != nil {
-		return nil
-	}
-	return nn.NewLinear(weight, bias, in, out, precision)
+	return r.packed(name, in, out, precision, func() (weight, bias []float32) {
+		return r.tensor(name+".weight", out, in), r.tensor(name+".bias", out)
+	})
 }
 
 // stacked reads three maps of one input, to be computed as one product.
 func (r *reader) stacked(names [3]string, d int) *nn.Linear {
-	weight, bias := make([]float32, 0, 3*d*d), make([]float32, 0, 3*d)
-	for _, name := range names {
-		weight = append(weight, r.tensor(name+".weight", d, d)...)
-		bias = append(bias, r.tensor(name+".bias", d)...)
-	}
+	return r.packed(strings.Join(names[:], " "), d, 3*d, r.precision, func() (weight, bias []float32) {
+		weight, bias = make([]float32, 0, 3*d*d), make([]float32, 0, 3*d)
+		for _, name := range names {
+			weight = append(weight, r.tensor(name+".weight", d, d)...)
+			bias = append(bias, r.tensor(name+".bias", d)...)
+		}
+		return weight, bias
+	})
+}
+
+// packed makes a map of the tensors that read gives, unless the model's cache has it ready.
+func (r *reader) packed(
+	name string, in, out int, precision nn.Precision, read func() (weight, bias []float32),
+) *nn.Linear {
 	if r.err != nil {
 		return nil
 	}
-	return nn.NewLinear(weight, bias, d, 3*d, r.precision)
+	var l *nn.Linear
+	l, r.err = nn.LoadLinear(r.file.Packed(), r.prefix+name, in, out, precision,
+		func() ([]float32, []float32, error) {
+			weight, bias := read()
+			return weight, bias, r.err
+		})
+	return l
 }
 
 // norm reads a LayerNorm; old checkpoints call its tensors gamma and beta.
