@@ -51,7 +51,8 @@ func TestOldMemoryIsHarmless(t *testing.T) {
 					r := rand.New(rand.NewPCG(8, 9))
 					e := build(c.shape, randomWeights(r, c.shape), GELU, precision)
 					input := random(r, c.seqs.Rows()*c.shape.width(), 1)
-					w := newWorkspace(context.Background(), kernel.Active(), 2) // not given back
+					w := newWorkspace(context.Background(), kernel.Active(), 2)
+					t.Cleanup(w.release) // and not before: it must stay dirty
 					forward := func() []float32 {
 						x := slices.Clone(input)
 						for i := range e.Layers {
