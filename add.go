@@ -14,12 +14,15 @@ import (
 
 // AddOptions tunes [Index.Add]. The zero value reads all files that are not hidden.
 type AddOptions struct {
-	Hidden       bool             // also files and folders whose name begins with a dot
-	FileBytesMax int64            // larger files are skipped; 0 means 64 MiB
-	CacheDir     string           // where the PDF engine keeps its compiled form; "" means nowhere
-	Workers      int              // files read at once; 0 means GOMAXPROCS
-	Progress     func(Progress)   // called after each file, from one goroutine; may be nil
-	Now          func() time.Time // the clock; nil means time.Now
+	Hidden       bool   // also files and folders whose name begins with a dot
+	FileBytesMax int64  // larger files are skipped; 0 means 64 MiB
+	CacheDir     string // where the PDF engine keeps its compiled form; "" means nowhere
+	Workers      int    // files read at once; 0 means GOMAXPROCS
+	PixelsMax    int    // larger pictures are skipped, unread; 0 means [PixelsMax]
+
+	vision   func(context.Context) (*Vision, error) // of the index
+	Progress func(Progress)                         // called after each file, from one goroutine; may be nil
+	Now      func() time.Time                       // the clock; nil means time.Now
 }
 
 // Progress says how far [Index.Add] is.
@@ -35,7 +38,7 @@ type Progress struct {
 type AddReport struct {
 	Documents int       `json:"documents"` // in the index now
 	Passages  int       `json:"passages"`  // in the index now
-	Images    int       `json:"images"`
+	Images    int       `json:"images"`    // in the index now
 	Added     int       `json:"added"`
 	Changed   int       `json:"changed"`
 	Unchanged int       `json:"unchanged"`
@@ -71,6 +74,7 @@ func (x *Index) Add(ctx context.Context, paths []string, o AddOptions) (*AddRepo
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
+	o.vision = x.Vision
 	roots, err := absolute(paths)
 	if err != nil {
 		return nil, err
@@ -226,7 +230,7 @@ func (a *addition) finish() (*AddReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read index %q: %w", a.index.dir, public(err))
 	}
-	r.Documents, r.Passages = stats.Documents, stats.Passages
+	r.Documents, r.Passages, r.Images = stats.Documents, stats.Passages, stats.Pictures
 	r.Unchanged = a.plan.unchanged
 	r.Skipped = append(r.Skipped, a.plan.skipped...)
 	sortSkipped(r.Skipped)

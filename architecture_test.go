@@ -45,6 +45,7 @@ var floors = map[string]float64{
 	"internal/mapped":      1,
 	"internal/filelock":    1,
 	"internal/hub":         2,
+	"internal/heatmap":     4,
 	"internal/hub/hubtest": 1, // tests only: a model hub
 	"internal/mask":        1,
 	"models":               1,

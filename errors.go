@@ -17,6 +17,8 @@ var (
 	ErrModelMissing = errors.New("model is missing")
 	// ErrEmptyIndex says that no document was indexed, so that nothing can be asked.
 	ErrEmptyIndex = errors.New("the index holds no documents")
+	// ErrOtherModel says that the pictures of an index were seen by another model than is asked.
+	ErrOtherModel = errors.New("the index was made with another vision model")
 	// ErrNoDocument says that a path is not in the index.
 	ErrNoDocument = errors.New("no such document in the index")
 )

@@ -44,6 +44,8 @@ type Options struct {
 	// makes loading a model several times faster. Those of a folder of the system are kept beside it
 	// where it can be written to. "" means that nothing is kept.
 	CacheDir string
+
+	Vision VisionOptions // the model that sees pictures
 }
 
 // Index is an open data folder: stored documents, their passages and the search structures. Any
@@ -57,6 +59,7 @@ type Index struct {
 
 	loading sync.Mutex
 	reader  *mix.Reader // loaded by the first question
+	vision  *Vision     // loaded by the first picture
 }
 
 // Open opens the index in folder dir. Its error is [ErrNoIndex] where there is none and

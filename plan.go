@@ -40,6 +40,10 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 	if err != nil {
 		return nil, fmt.Errorf("index into %q: %w", x.dir, err)
 	}
+	otherModel, err := x.seenByOthers()
+	if err != nil {
+		return nil, err
+	}
 	p := &plan{}
 	seen := map[string]bool{}
 	for path, err := range document.Walk(ctx, roots, document.WalkOptions{Hidden: o.Hidden}) {
@@ -63,7 +67,7 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 		was, known := stored[path]
 		file := plannedFile{path: path, stat: store.NewFileStat(info), known: known}
 		switch reason, ok := c.skipped(file, o); {
-		case known && was.Same(info):
+		case known && was.Same(info) && !otherModel[path]:
 			p.unchanged++
 		case !known && ok:
 			p.skipped = append(p.skipped, Skipped{path, reason})

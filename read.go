@@ -71,6 +71,10 @@ func (j *readJob) read(ctx context.Context, o AddOptions) {
 			j.err = &document.SkipError{Path: j.file.path, Reason: reason}
 		}
 	}()
+	if looksLikePhoto(j.file.path) {
+		j.document, j.err = readPicture(ctx, j.file.path, o)
+		return
+	}
 	opts := document.ReadOptions{FileBytesMax: o.FileBytesMax, CacheDir: o.CacheDir}
 	j.document, j.err = document.Read(ctx, j.file.path, opts)
 	if j.err != nil {

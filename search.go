@@ -137,6 +137,7 @@ type Status struct {
 	Data      string    `json:"data"`
 	Documents int       `json:"documents"`
 	Passages  int       `json:"passages"`
+	Images    int       `json:"images"`
 	Bytes     int64     `json:"bytes"` // on disk
 	Roots     []string  `json:"roots"`
 	Skipped   []Skipped `json:"skipped"`
@@ -153,7 +154,8 @@ func (x *Index) Status() (*Status, error) {
 		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}
 	s := &Status{
-		Data: x.dir, Documents: stats.Documents, Passages: stats.Passages, Bytes: stats.Bytes,
+		Data: x.dir, Documents: stats.Documents, Passages: stats.Passages,
+		Images: stats.Pictures, Bytes: stats.Bytes,
 		Roots: []string{}, Skipped: []Skipped{},
 	}
 	for _, r := range c.Roots {

@@ -14,7 +14,7 @@ func (s ByteSpan) Len() int { return s.End - s.Start }
 // For plain text in UTF-8 the stored text is the file, byte for byte.
 type Document struct {
 	Path   string // as the user named it, cleaned
-	Format string // "txt", "md", "html", "pdf", "docx", "epub", "csv", "jsonl"
+	Format string // "txt", "md", "html", "pdf", "docx", "epub", "csv", "jsonl"; "image/png", … of pictures
 	Title  string // from the file's metadata or first heading; may be empty
 	SHA256 string // of Text, hex
 	Text   string // valid UTF-8
@@ -22,7 +22,19 @@ type Document struct {
 	Pages    []Mark     // where each page begins, in order; empty when the format has none
 	Headings []Mark     // where each section's heading begins, in order
 	Blocks   []ByteSpan // paragraphs, list items, cells, records: sentences never cross them
+
+	Picture *Picture // of a picture, which has no text; nil for all else
 }
+
+// Picture is what is kept of a picture: not its pixels, but what it is found by.
+type Picture struct {
+	Width, Height int       // in pixels, upright
+	Model         string    // that made the vector; vectors of one model compare
+	Vector        []float32 // [E] of length 1
+}
+
+// PictureFormat begins the Format of every picture: "image/jpeg".
+const PictureFormat = "image/"
 
 // Mark names a place in the text.
 type Mark struct {

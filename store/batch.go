@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"evident/bm25"
@@ -16,7 +17,7 @@ import (
 // The fixed parts of a batch file; docs/format/store.md draws the whole.
 const (
 	batchMagic   = "evbatch\n"
-	batchVersion = 1
+	batchVersion = 2  // 1 had no pictures
 	headerLen    = 16 // magic, version u32, zero u32
 	footerLen    = 48
 	passageLen   = 24 // document, start, end, page, checksum of the text, heading: u32 each
@@ -37,6 +38,9 @@ type batch struct {
 	records  []byte
 	spans    []byte // passageLen by passage
 	headings []byte // strings
+
+	countPictures sync.Once
+	pictures      map[uint32]bool // documents that are pictures
 }
 
 // openBatch maps a batch file and checks everything but texts and postings, which are checked when
@@ -68,7 +72,7 @@ func (b *batch) parse() error {
 		return damaged(b.path, "it does not begin and end as a batch")
 	}
 	le := binary.LittleEndian
-	if v := le.Uint32(b.data[8:]); v != batchVersion {
+	if v := le.Uint32(b.data[8:]); v < 1 || v > batchVersion {
 		return &VersionError{Path: b.path, Got: int(v), Want: batchVersion}
 	}
 	footer := b.data[len(b.data)-footerLen:]
@@ -116,6 +120,22 @@ func (b *batch) release() {
 	if b.refs.Add(-1) == 0 {
 		b.file.Close()
 	}
+}
+
+// isPicture says whether a document is a picture. A record that cannot be read is not one: whoever
+// reads it will say so.
+func (b *batch) isPicture(doc uint32) bool {
+	b.countPictures.Do(func() {
+		for doc := range b.documents {
+			if r, err := b.record(doc); err == nil && isPictureFormat(r.format) {
+				if b.pictures == nil {
+					b.pictures = map[uint32]bool{}
+				}
+				b.pictures[doc] = true
+			}
+		}
+	})
+	return b.pictures[doc]
 }
 
 // record decodes the record of a document.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 
 	"evident/document"
 )
@@ -80,6 +81,9 @@ func appendMarks(dst []byte, doc *document.Document) []byte {
 		dst = binary.AppendVarint(dst, int64(b.Len()))
 		last = b.End
 	}
+	if doc.Picture != nil {
+		dst = appendPicture(dst, doc.Picture)
+	}
 	return dst
 }
 
@@ -100,10 +104,37 @@ func parseMarks(data []byte, doc *document.Document) error {
 		last = start + d.varint()
 		doc.Blocks = append(doc.Blocks, document.ByteSpan{Start: int(start), End: int(last)})
 	}
+	if !d.failed && len(d.data) > 0 {
+		doc.Picture = d.picture()
+	}
 	if d.failed || len(d.data) != 0 {
 		return errRecord
 	}
 	return checkMarks(doc)
+}
+
+// appendPicture encodes a picture, which stands behind the marks: its size, its model, and the
+// length and the values of its vector, as float32.
+func appendPicture(dst []byte, p *document.Picture) []byte {
+	dst = binary.AppendUvarint(dst, uint64(p.Width))
+	dst = binary.AppendUvarint(dst, uint64(p.Height))
+	dst = appendString(dst, p.Model)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Vector)))
+	for _, v := range p.Vector {
+		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(v))
+	}
+	return dst
+}
+
+// picture decodes what appendPicture wrote.
+func (d *decoder) picture() *document.Picture {
+	p := &document.Picture{Width: int(d.uvarint()), Height: int(d.uvarint()), Model: d.string()}
+	raw := d.take(4 * int(min(d.count(), math.MaxInt32/4)))
+	p.Vector = make([]float32, len(raw)/4)
+	for i := range p.Vector {
+		p.Vector[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+	}
+	return p
 }
 
 // checkMarks refuses places outside the text.

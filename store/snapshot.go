@@ -1,9 +1,11 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -38,6 +40,7 @@ type Passage struct {
 // Stats are the sizes of an index.
 type Stats struct {
 	Documents, Passages int
+	Pictures            int   // not among the documents
 	Bytes               int64 // of all its files
 	Batches             int
 	Generation          uint32
@@ -253,14 +256,47 @@ func (s *Snapshot) Files() (map[string]FileStat, error) {
 func (s *Snapshot) Stats() Stats {
 	stats := Stats{Passages: s.index.Live(), Batches: len(s.batches), Generation: s.Generation()}
 	for i, b := range s.batches {
-		stats.Documents += int(b.documents)
-		stats.Bytes += int64(len(b.data))
-		for _, r := range s.manifest.Batches[i].Deleted {
-			stats.Documents -= int(r[1] - r[0])
+		entry := &s.manifest.Batches[i]
+		deleted := deletedFlags(entry.Deleted, entry.Documents)
+		for doc, gone := range deleted {
+			if !gone {
+				stats.Documents++
+				if b.isPicture(uint32(doc)) {
+					stats.Documents--
+					stats.Pictures++
+				}
+			}
 		}
+		stats.Bytes += int64(len(b.data))
 	}
 	return stats
 }
+
+// StoredPicture is a picture and where it came from.
+type StoredPicture struct {
+	Path, Format string
+	*document.Picture
+}
+
+// Pictures returns all pictures, in the order in which they were put.
+func (s *Snapshot) Pictures() ([]StoredPicture, error) {
+	var pictures []StoredPicture
+	var bad error
+	err := s.eachLive(func(_ place, r *record) {
+		if bad != nil || !isPictureFormat(r.format) {
+			return
+		}
+		doc := &document.Document{}
+		if err := parseMarks(r.marks, doc); err != nil || doc.Picture == nil {
+			bad = fmt.Errorf("picture %q: %w", r.path, errors.Join(errRecord, err))
+			return
+		}
+		pictures = append(pictures, StoredPicture{r.path, r.format, doc.Picture})
+	})
+	return pictures, errors.Join(err, bad)
+}
+
+func isPictureFormat(format string) bool { return strings.HasPrefix(format, document.PictureFormat) }
 
 // Verify reads everything and returns the first damage it finds.
 func (s *Snapshot) Verify() error {

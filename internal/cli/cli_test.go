@@ -52,7 +52,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "home", "data"))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "home", "cache"))
 			env.Setenv("MODEL", model)
-			return nil
+			env.Setenv("LONG", strings.Repeat("word ", 10000))
+			return writePictures(env.WorkDir)
 		},
 		Condition: func(name string) (bool, error) {
 			if name != "builtin" {

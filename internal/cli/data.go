@@ -22,9 +22,16 @@ import (
 // source is where a command's documents are: the flags --in, --fast and --model, shared by the
 // commands that ask.
 type source struct {
-	in    string
-	fast  bool
-	model string
+	in     string
+	fast   bool
+	model  string
+	vision string // --vision-model
+}
+
+// addVisionFlag adds the flag of the model that sees pictures.
+func addVisionFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "vision-model", "",
+		"folder or name of the vision-language model for pictures, instead of the built-in one")
 }
 
 func (s *source) addFlags(cmd *cobra.Command, model bool) {
@@ -42,7 +49,11 @@ func (s *source) addModelFlags(cmd *cobra.Command) {
 
 // options turns the model flags into options of an index.
 func (a *app) options(s *source) (evident.Options, error) {
-	o := evident.Options{Fast: s.fast, CacheDir: a.cacheFolder("packed")}
+	vision, err := a.visionOptions(s.vision)
+	if err != nil {
+		return evident.Options{}, err
+	}
+	o := evident.Options{Fast: s.fast, CacheDir: a.cacheFolder("packed"), Vision: vision}
 	if s.model == "" {
 		return o, nil
 	}
@@ -118,7 +129,7 @@ func (a *app) open(ctx context.Context, s *source) (*evident.Index, error) {
 			a.out.note("%s", skipList(report.Skipped, skipListShort))
 		}
 	}
-	if report.Documents == 0 {
+	if report.Documents+report.Images == 0 {
 		index.Close()
 		if len(report.Skipped) > 0 && report.Removed == 0 { // else it was listed above
 			a.out.note("%s", skipList(report.Skipped, skipListShort))

@@ -88,6 +88,10 @@ var known = []struct {
 		exitDamaged, "damaged",
 		"remove the damaged index folder and index again; get a damaged model again",
 	}},
+	{evident.ErrOtherModel, outcome{
+		exitError, "other-model",
+		`run "evident index PATH" again with the same --vision-model; the pictures are then seen anew`,
+	}},
 	{evident.ErrEmptyIndex, outcome{
 		exitError, "empty-index",
 		`name a folder with documents; "evident help formats" lists what can be read`,
@@ -111,6 +115,11 @@ var known = []struct {
 		exitError, "no-safetensors", "look for the same model with safetensors weights, or convert it",
 	}},
 	{hub.ErrOffline, outcome{exitError, "offline", "unset HF_HUB_OFFLINE to fetch models"}},
+	{evident.ErrNotImage, outcome{
+		exitError, "not-an-image",
+		"pictures are JPEG, PNG, GIF, WebP, TIFF or BMP, told by their content; convert others first",
+	}},
+	{evident.ErrTruncated, outcome{exitError, "truncated", "the file is incomplete: get it again"}},
 	{fs.ErrNotExist, outcome{exitError, "not-found", "check the path"}},
 }
 
@@ -126,11 +135,22 @@ func judge(err error) outcome {
 	var question *evident.QuestionError
 	var usage *wrongUsage
 	var held *filelock.HeldError
+	var size *evident.PhotoSizeError
+	var text *evident.TextError
 	var hinted *hintError
 	if errors.As(err, &question) {
 		o = outcome{
 			exitError, "bad-question",
 			`ask one sentence, for example: evident ask "Who designed the bridge?"`,
+		}
+	}
+	if errors.As(err, &size) {
+		o = outcome{exitError, "too-large", fmt.Sprintf("raise --max-pixels to %d", size.Width*size.Height)}
+	}
+	if errors.As(err, &text) {
+		o = outcome{exitError, "bad-text", "say what to look for in a few words"}
+		if len(text.Nearest) > 0 {
+			o.hint = fmt.Sprintf("did you mean %q?", text.Nearest[0])
 		}
 	}
 	if errors.As(err, &held) {

@@ -18,6 +18,7 @@ import (
 type indexOptions struct {
 	evident.AddOptions
 	fileMiB int64
+	vision  string
 	paths   []string
 }
 
@@ -29,7 +30,8 @@ func (a *app) indexCommand() *cobra.Command {
 		Long: `Build or refresh an index of files and folders.
 
 Only new and changed files are read; those that are gone are removed. A file that cannot be read is
-listed with the reason, and the rest goes on. Ctrl-C keeps what is done; the same command goes on.`,
+listed with the reason, and the rest goes on. Ctrl-C keeps what is done; the same command goes on.
+Pictures are seen by a vision model, for "evident search --images".`,
 		Example: `  evident index ~/papers
   evident index --data ./notes.idx notes/ minutes.pdf`,
 		Annotations: exitCodes("0 done · 2 error · 3 done, some files skipped · 11 index locked · " +
@@ -48,6 +50,8 @@ listed with the reason, and the rest goes on. Ctrl-C keeps what is done; the sam
 	flags := cmd.Flags()
 	flags.BoolVar(&o.Hidden, "hidden", false, "also files and folders whose name begins with a dot")
 	flags.Int64Var(&o.fileMiB, "max-file-size", 64, "skip larger files, in MiB")
+	flags.IntVar(&o.PixelsMax, "max-pixels", evident.PixelsMax, "skip larger pictures, unread")
+	addVisionFlag(cmd, &o.vision)
 	return cmd
 }
 
@@ -58,7 +62,11 @@ func (a *app) runIndex(ctx context.Context, o indexOptions) error {
 	if o.fileMiB != 64 {
 		o.FileBytesMax = o.fileMiB << 20
 	}
-	index, err := evident.Open(ctx, a.dataFolder(), evident.Options{Create: true})
+	vision, err := a.visionOptions(o.vision)
+	if err != nil {
+		return err
+	}
+	index, err := evident.Open(ctx, a.dataFolder(), evident.Options{Create: true, Vision: vision})
 	if err != nil {
 		return err
 	}
@@ -80,7 +88,7 @@ func (a *app) runIndex(ctx context.Context, o indexOptions) error {
 		return err
 	case len(report.Skipped) > 0:
 		return &statusError{exitSkipped}
-	case report.Documents == 0:
+	case report.Documents+report.Images == 0:
 		return nothingToRead(strings.Join(o.paths, " "), report)
 	}
 	return nil
@@ -95,7 +103,11 @@ func (a *app) printReport(r *evident.AddReport) {
 	if a.data != "" {
 		next = fmt.Sprintf(`evident ask --data %s "your question"`, a.data)
 	}
-	if r.Documents > 0 {
+	if r.Documents == 0 {
+		next = strings.ReplaceAll(next, `ask`, `search --images`)
+		next = strings.ReplaceAll(next, `your question`, `what to look for`)
+	}
+	if r.Documents+r.Images > 0 {
 		a.out.note("next: %s", next)
 	}
 }
@@ -105,6 +117,9 @@ func (a *app) printReport(r *evident.AddReport) {
 func counts(r *evident.AddReport) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s", plural(r.Documents, "document"), plural(r.Passages, "passage"))
+	if r.Images > 0 {
+		fmt.Fprintf(&b, ", %s", plural(r.Images, "picture"))
+	}
 	var done []string
 	for _, d := range []struct {
 		n    int

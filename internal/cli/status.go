@@ -30,9 +30,9 @@ func (a *app) statusCommand() *cobra.Command {
 			if a.out.json {
 				return a.out.printJSON(status)
 			}
-			fmt.Fprintf(a.out.Out, "%s\n  %s, %s, %.1f MB on disk\n", status.Data,
+			fmt.Fprintf(a.out.Out, "%s\n  %s, %s, %s, %.1f MB on disk\n", status.Data,
 				plural(status.Documents, "document"), plural(status.Passages, "passage"),
-				float64(status.Bytes)/1e6)
+				plural(status.Images, "picture"), float64(status.Bytes)/1e6)
 			for _, root := range status.Roots {
 				fmt.Fprintf(a.out.Out, "  from %s\n", oneLine(root))
 			}

@@ -1,0 +1,217 @@
+package evident
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"evident/document"
+	"evident/internal/extract"
+)
+
+// Vision returns the vision model of the index, loaded at the first call: that of
+// [Options.Vision], the built-in one by default.
+func (x *Index) Vision(ctx context.Context) (*Vision, error) {
+	x.loading.Lock()
+	defer x.loading.Unlock()
+	if x.vision == nil {
+		v, err := OpenVision(ctx, x.opts.Vision)
+		if err != nil {
+			return nil, err
+		}
+		x.vision = v
+	}
+	return x.vision, nil
+}
+
+// seenByOthers returns the stored pictures whose vectors are of another model than the index's: they
+// are read again.
+func (x *Index) seenByOthers() (map[string]bool, error) {
+	snapshot, err := x.store.Snapshot()
+	if err != nil {
+		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	defer snapshot.Release()
+	if snapshot.Stats().Pictures == 0 {
+		return nil, nil
+	}
+	pictures, err := snapshot.Pictures()
+	if err != nil {
+		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	_, files, err := x.opts.Vision.open()
+	if err != nil {
+		return nil, nil //nolint:nilerr // without a model what is stored is all there is
+	}
+	identity, err := identityOf(files)
+	if err != nil {
+		return nil, nil //nolint:nilerr // as above; loading it will say what is wrong
+	}
+	others := map[string]bool{}
+	for _, p := range pictures {
+		if p.Model != identity {
+			others[p.Path] = true
+		}
+	}
+	return others, nil
+}
+
+// looksLikePhoto says whether a file begins as a picture does.
+func looksLikePhoto(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	head := make([]byte, 32)
+	n, _ := io.ReadFull(file, head)
+	return IsPhoto(head[:n])
+}
+
+// fileBytesMax is the largest file that is read unless options say otherwise.
+const fileBytesMax = 64 << 20
+
+// readPicture makes a document of a picture. What is wrong with the file is a *document.SkipError.
+func readPicture(ctx context.Context, path string, o AddOptions) (*document.Document, error) {
+	skip := func(reason string) error { return &document.SkipError{Path: path, Reason: reason} }
+	limit := cmp.Or(o.FileBytesMax, fileBytesMax)
+	if info, err := os.Stat(path); err == nil && info.Size() > limit {
+		return nil, skip("larger than the limit of " + extract.ByteSize(limit))
+	}
+	vision, err := o.vision(ctx)
+	if errors.Is(err, ErrModelMissing) {
+		return nil, skip("picture, and there is no vision model to see it")
+	}
+	if err != nil {
+		return nil, err
+	}
+	photo, err := OpenPhoto(path, PhotoOptions{PixelsMax: o.PixelsMax})
+	if err != nil {
+		return nil, skip("picture: " + rootCause(err))
+	}
+	im, err := vision.encode(ctx, photo)
+	if err != nil {
+		return nil, fmt.Errorf("index %s: %w", path, err)
+	}
+	return &document.Document{
+		Path: path, Format: document.PictureFormat + photo.image.Format,
+		Picture: &document.Picture{
+			Width: photo.Width, Height: photo.Height, Model: vision.identity, Vector: im.Embedding,
+		},
+	}, nil
+}
+
+// rootCause is the innermost error, which says what is wrong without naming the file again.
+func rootCause(err error) string {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err.Error()
+}
+
+// ImageQuery is what pictures are looked for by: a text, or a picture that they should be like.
+type ImageQuery struct {
+	Text  string
+	Photo *Photo // nil for a text
+}
+
+// ImageHit is a picture that was found.
+type ImageHit struct {
+	Path  string   `json:"path"`
+	Score float64  `json:"score"` // cosine of the vectors
+	Image HitImage `json:"image"`
+
+	// Stale says that the file has changed since it was indexed.
+	Stale bool `json:"stale,omitempty"`
+}
+
+// HitImage is what is known of it.
+type HitImage struct {
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+	Format string `json:"format"`
+}
+
+// SearchImages returns the pictures of the index that a query fits best, best first. The error is
+// [ErrEmptyIndex] when there are no pictures, and a [*TextError] for a text without words.
+func (x *Index) SearchImages(ctx context.Context, q ImageQuery, o SearchOptions) ([]ImageHit, error) {
+	top := cmp.Or(o.Top, 10)
+	v, err := x.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.snapshot.Release()
+	pictures, err := v.snapshot.Pictures()
+	if err != nil {
+		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	if len(pictures) == 0 {
+		return nil, fmt.Errorf("search index %q: no pictures in it: %w", x.dir, ErrEmptyIndex)
+	}
+	vision, err := x.Vision(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vector, err := vision.queryVector(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	hits := make([]ImageHit, 0, len(pictures))
+	model := vision.identity
+	for _, p := range pictures {
+		if p.Model != model || len(p.Vector) != len(vector) {
+			return nil, fmt.Errorf("search index %q: %w", x.dir, &sentinelError{ErrOtherModel, &otherModelError{vision.name}})
+		}
+		hits = append(hits, ImageHit{
+			Path: p.Path, Score: dot(vector, p.Vector),
+			Image: HitImage{p.Width, p.Height, strings.TrimPrefix(p.Format, document.PictureFormat)},
+		})
+	}
+	slices.SortStableFunc(hits, func(a, b ImageHit) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Path, b.Path))
+	})
+	hits = hits[:min(top, len(hits))]
+	for i := range hits {
+		hits[i].Stale = v.stale(hits[i].Path)
+		hits[i].Path = v.catalog.display(hits[i].Path)
+	}
+	return hits, nil
+}
+
+// stale says whether a stored file has changed or is gone.
+func (v *view) stale(path string) bool {
+	stat, err := v.snapshot.Stat(path)
+	if err != nil {
+		return true
+	}
+	info, err := os.Stat(path)
+	return err != nil || !stat.Same(info)
+}
+
+// otherModelError says which model cannot be used.
+type otherModelError struct{ asked string }
+
+func (e *otherModelError) Error() string {
+	return fmt.Sprintf("its pictures were seen by another model than %s", e.asked)
+}
+
+// queryVector returns the vector of length 1 that a query is.
+func (v *Vision) queryVector(ctx context.Context, q ImageQuery) ([]float32, error) {
+	if q.Photo != nil {
+		im, err := v.encode(ctx, q.Photo)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", q.Photo.Path, err)
+		}
+		return im.Embedding, nil
+	}
+	texts, err := v.texts(ctx, []string{q.Text})
+	if err != nil {
+		return nil, err
+	}
+	return texts[0].Embedding, nil
+}
