@@ -61,13 +61,13 @@ func main() {
 	limit := flag.Int("limit", 300, "held-out questions read over the corpora")
 	given := flag.Int("given", 1500, "held-out questions read with their own paragraph given")
 	passages := flag.Int("k", 20, "passages read")
-	flag.Parse()
-	if err := run(*model, *scorer, *data, *out, *limit, *given, *passages); err != nil {
+	flag.Parse() // further files are rows of unanswerable questions, as training/mix/swaps.py writes them
+	if err := run(*model, *scorer, *data, *out, *limit, *given, *passages, flag.Args()); err != nil {
 		log.Fatalf("fusion: %v", err)
 	}
 }
 
-func run(model, scorer, data, out string, limit, given, k int) (err error) {
+func run(model, scorer, data, out string, limit, given, k int, further []string) (err error) {
 	var readers pair
 	if readers.extractor, err = mix.LoadReader(os.DirFS(model), mix.LoadOptions{}); err != nil {
 		return err
@@ -80,6 +80,13 @@ func run(model, scorer, data, out string, limit, given, k int) (err error) {
 	questions, unanswerable, err := heldout.Read(filepath.Join(data, "train_paragraph.jsonl.gz"))
 	if err != nil {
 		return err
+	}
+	for _, path := range further {
+		rows, err := heldout.ReadRows(path)
+		if err != nil {
+			return err
+		}
+		unanswerable = append(unanswerable, rows...)
 	}
 	texts, index, err := corpus(data)
 	if err != nil {

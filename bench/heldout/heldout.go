@@ -43,22 +43,11 @@ var squadLike = map[string]bool{
 // that training leaves out, shuffled, and the unanswerable ones that people wrote about one
 // article.
 func Read(path string) (answerable, unanswerable []Row, err error) {
-	file, err := os.Open(path)
+	rows, err := ReadRows(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer file.Close()
-	unpacked, err := gzip.NewReader(file)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	lines := bufio.NewScanner(unpacked)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		var r Row
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
-		}
+	for _, r := range rows {
 		sum := sha1.Sum([]byte(r.Title))
 		switch {
 		case !r.Redistributable || !squadLike[r.Source]:
@@ -68,9 +57,6 @@ func Read(path string) (answerable, unanswerable []Row, err error) {
 			answerable = append(answerable, r)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
 	if len(answerable) == 0 {
 		return nil, nil, fmt.Errorf("%s holds no held-out questions", path)
 	}
@@ -78,6 +64,32 @@ func Read(path string) (answerable, unanswerable []Row, err error) {
 		answerable[i], answerable[j] = answerable[j], answerable[i]
 	})
 	return answerable, unanswerable, nil
+}
+
+// ReadRows returns all rows of a gzipped JSON Lines file.
+func ReadRows(path string) (rows []Row, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	lines := bufio.NewScanner(unpacked)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var r Row
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		rows = append(rows, r)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return rows, nil
 }
 
 // Holds says whether one of the answers stands in the text, word for word, in the normalisation of

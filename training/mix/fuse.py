@@ -23,7 +23,7 @@ FUSED = ("local", "relevance", "answerable", "bm25")
 # whether a paragraph answers, the odds are even, and most of what it does not answer looks as if it did.
 SHARES = {
     "open": {"answerable": 0.75, "other": 0.25},
-    "paragraph": {"answerable": 0.45, "real": 0.45, "other": 0.1},
+    "paragraph": {"answerable": 0.5, "real": 0.5},
     "answered": {"answerable": 1.0},
 }
 FOLDS = 5
