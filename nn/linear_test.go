@@ -48,7 +48,7 @@ func widen(x []float32) []float64 {
 func TestPrecision(t *testing.T) {
 	everyTier(t, func(t *testing.T) {
 		native := FP32
-		if kernel.Active().Tier() == kernel.AVX512BF16 {
+		if kernel.Active().Tier() >= kernel.AVX512BF16 {
 			native = BF16
 		}
 		bytes := native

@@ -63,7 +63,7 @@ func newWorkspace(set *kernel.Set, wish int) *workspace {
 }
 
 // tileRowsMax is at least TileRows of every tier.
-const tileRowsMax = 32
+const tileRowsMax = 128
 
 func (w *workspace) release() {
 	w.set = nil

@@ -17,9 +17,10 @@ const (
 	AVX2                   // and FMA
 	AVX512                 // F, BW, DQ and VL
 	AVX512BF16             // and native products of bf16
+	AMXBF16                // and those of whole tiles
 )
 
-var tierNames = [...]string{"generic", "avx2", "avx512", "avx512_bf16"}
+var tierNames = [...]string{"generic", "avx2", "avx512", "avx512_bf16", "amx_bf16"}
 
 // EnvironmentVariable names the variable that forces a tier.
 const EnvironmentVariable = "EVIDENT_CPU"
@@ -59,7 +60,7 @@ func Available(t Tier) error {
 
 // Best is the fastest tier of this CPU.
 func Best() Tier {
-	for t := AVX512BF16; t > Generic; t-- {
+	for t := AMXBF16; t > Generic; t-- {
 		if Available(t) == nil {
 			return t
 		}

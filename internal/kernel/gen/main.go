@@ -2,7 +2,7 @@
 // count, and the vector functions. Run it with `go generate` in internal/kernel.
 //
 // One skeleton serves every tier, so that a fix is made once; the instructions that the Go
-// assembler does not know are encoded here (evex.go) and tested against stored bytes.
+// assembler does not know are encoded here (evex.go, vex.go) and tested against stored bytes.
 package main
 
 import (
@@ -21,14 +21,17 @@ func main() {
 
 // files returns every generated file by name.
 func files() map[string]string {
-	gemm, vector := newAssembly(), newAssembly()
+	gemm, vector, amx := newAssembly(), newAssembly(), newAssembly()
 	gemm.matrixKernels()
 	gemm.peaks()
 	vector.vectorFunctions()
+	amx.amxFunctions()
 	return map[string]string{
 		"zz_gemm_amd64.s":    gemm.source(),
 		"zz_vector_amd64.s":  vector.source(),
+		"zz_amx_amd64.s":     amx.source(),
 		"zz_gemm_amd64.go":   gemm.declarations(gemm.tables()),
 		"zz_vector_amd64.go": vector.declarations(""),
+		"zz_amx_amd64.go":    amx.declarations(""),
 	}
 }
