@@ -87,13 +87,18 @@ func TestTileInt8Extremes(t *testing.T) {
 func TestQuantise(t *testing.T) {
 	everyTier(t, func(t *testing.T, s *Set) {
 		r := rand.New(rand.NewPCG(5, 5))
-		for _, n := range []int{1, 3, 7, 16, 31, 48, 384, 1536} {
+		sizes := []int{384, 1536}
+		for n := 1; n <= 70; n++ {
+			sizes = append(sizes, n)
+		}
+		for _, n := range sizes {
 			const rows = 5
 			padded, lds := (n+Quad-1)/Quad*Quad, n+3
 			ldd := padded + 5
 			src := guardedCopy(t, random(r, (rows-1)*lds+n))
 			clear(src[lds : lds+n]) // a row of zeros
 			src[2*lds] = 1e-38      // and one with a large and a tiny value
+			src[3*lds] = 1e-42      // and a denormal one
 			src[2*lds+n-1] = -77
 			dst, want := guarded[uint8](t, (rows-1)*ldd+padded), make([]uint8, rows*ldd)
 			scales, wantScales := guarded[float32](t, rows), make([]float32, rows)
