@@ -10,6 +10,7 @@ import (
 func TestMain(m *testing.M) {
 	if emulator.Running() {
 		Emulate()
+		productsPreempted = 8
 	}
 	os.Exit(m.Run())
 }
@@ -20,5 +21,12 @@ func TestAMXEmulated(t *testing.T) {
 	if Available(AMXBF16) == nil {
 		t.Skip("this CPU has AMX: no emulator is needed")
 	}
-	emulator.RunTests(t, "^TestTile/^amx_bf16$", "TestTile/amx_bf16")
+	var named []string
+	for _, test := range []string{
+		"TestTile", "TestTileInt8", "TestTileInt8Extremes", "TestTileSpecial", "TestTileDenormal",
+		"TestTileRowsAgree", "TestTilePreempted",
+	} {
+		named = append(named, test+"/amx_bf16")
+	}
+	emulator.RunTests(t, "^TestTile/^amx_bf16$", named...)
 }

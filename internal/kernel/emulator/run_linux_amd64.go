@@ -151,14 +151,16 @@ func (t *tracer) proceed(thread int, status syscall.WaitStatus) {
 	_ = syscall.PtraceCont(thread, int(signal))
 }
 
-// emulate executes the instruction that a thread stands before. It returns the signal to deliver.
+// emulate executes the instruction that a thread stands before, and those of AMX that follow it, for a
+// stop of the thread takes longer than they do. It returns the signal to deliver.
 func (t *tracer) emulate(thread int) syscall.Signal {
 	var registers syscall.PtraceRegs
 	if err := syscall.PtraceGetRegs(thread, &registers); err != nil {
 		return syscall.SIGILL
 	}
-	code := make([]byte, codeMax)
-	i, ok := decode(code[:readCode(thread, registers.Rip, code)])
+	code := make([]byte, 16*codeMax)
+	code = code[:readCode(thread, registers.Rip, code)]
+	i, ok := decode(code)
 	if !ok {
 		return syscall.SIGILL
 	}
@@ -168,30 +170,41 @@ func (t *tracer) emulate(thread int) syscall.Signal {
 		t.threads[thread] = state
 		t.report.Threads++
 	}
-	general := generalRegisters(&registers)
-	var address, distance uint64
-	if i.operation == configure || i.operation == load || i.operation == store {
-		if i.index != noRegister {
-			distance = general[i.index] * uint64(i.scale)
+	signal := syscall.Signal(0)
+	for general := generalRegisters(&registers); ok; i, ok = decode(code) {
+		if err := i.execute(state, foreign(thread), &general); err != nil {
+			t.report.Refused = append(t.report.Refused,
+				fmt.Sprintf("%s at %#x: %v", i.operation, registers.Rip, err))
+			signal = syscall.SIGSEGV
+			if errors.Is(err, errUndefined) {
+				signal = syscall.SIGILL
+			}
+			break
 		}
-		address = general[i.base] + uint64(i.offset)
+		t.report.Instructions[i.operation.String()]++
+		registers.Rip += uint64(i.length)
+		code = code[i.length:]
 	}
-	if i.operation == configure { // its index is part of the address
-		address += distance
-	}
-	if err := state.execute(i, foreign(thread), address, distance); err != nil {
-		t.report.Refused = append(t.report.Refused, fmt.Sprintf("%s at %#x: %v", i.operation, registers.Rip, err))
-		if errors.Is(err, errUndefined) {
-			return syscall.SIGILL
-		}
-		return syscall.SIGSEGV
-	}
-	registers.Rip += uint64(i.length)
 	if err := syscall.PtraceSetRegs(thread, &registers); err != nil {
 		return syscall.SIGILL
 	}
-	t.report.Instructions[i.operation.String()]++
-	return 0
+	return signal
+}
+
+// execute executes the instruction with a thread's registers.
+func (i instruction) execute(state *tiles, m memory, general *[16]uint64) error {
+	var address, distance uint64
+	switch i.operation {
+	case configure, load, store:
+		address = general[i.base] + uint64(i.offset)
+		if i.index != noRegister {
+			distance = general[i.index] * uint64(i.scale)
+		}
+	}
+	if i.operation == configure { // the index is part of its address
+		address += distance
+	}
+	return state.execute(i, m, address, distance)
 }
 
 // generalRegisters are in the order of their numbers.
