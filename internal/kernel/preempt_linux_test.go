@@ -11,14 +11,15 @@ import (
 	"testing"
 )
 
-// productsPreempted is how often each goroutine of TestTilePreempted multiplies.
-var productsPreempted = 300
-
 // TestTilePreempted: products stay right while the garbage collector stops the world again and again,
 // signals hit the threads, and there are more threads than cores, more goroutines than threads, and tiles of
 // many shapes. AMX keeps shapes and values in a thread's own registers.
 func TestTilePreempted(t *testing.T) {
 	const goroutines = 24
+	products := 1000 // of each goroutine
+	if testing.Short() {
+		products = 8
+	}
 	everyTier(t, func(t *testing.T, s *Set) {
 		if guardBefore {
 			t.Skip("there are no guard pages in this test")
@@ -37,7 +38,7 @@ func TestTilePreempted(t *testing.T) {
 		for g := range goroutines {
 			w := newPreempted(s, g)
 			workers.Go(func() {
-				for i := 0; i < productsPreempted && w.same(t); i++ {
+				for i := 0; i < products && w.same(t); i++ {
 					if i%4 == 0 { // many more would leave no time for anything else
 						_ = syscall.Kill(os.Getpid(), syscall.SIGURG) // as the scheduler preempts
 						_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)

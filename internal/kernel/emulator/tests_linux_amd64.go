@@ -3,6 +3,7 @@ package emulator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,10 +17,10 @@ const variable = "EVIDENT_TEST_EMULATED"
 // Running says whether this is a test program that RunTests runs.
 func Running() bool { return os.Getenv(variable) != "" }
 
-// RunTests runs the tests of this very test program that match a pattern once more, under the
-// emulator, and fails unless all of the named ones pass there, AMX is used and every thread releases its
-// tiles. Where ptrace is not permitted the test is skipped.
-func RunTests(t *testing.T, pattern string, named ...string) {
+// RunTests runs one subtest of the named tests of this very test program once more, in short mode and
+// under the emulator. It fails unless all of them pass there, AMX is used and every thread releases
+// its tiles. Where ptrace is not permitted the test is skipped.
+func RunTests(t *testing.T, subtest string, named ...string) {
 	t.Helper()
 	if testing.CoverMode() != "" {
 		t.Log("what the emulated tests cover is not counted")
@@ -33,9 +34,10 @@ func RunTests(t *testing.T, pattern string, named ...string) {
 		t.Fatal(err)
 	}
 	defer output.Close()
+	pattern := fmt.Sprintf("^(%s)$/^%s$", strings.Join(named, "|"), subtest)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	report, err := Run(ctx, program, []string{program, "-test.run=" + pattern, "-test.v"},
+	report, err := Run(ctx, program, []string{program, "-test.run=" + pattern, "-test.short", "-test.v"},
 		append(os.Environ(), variable+"=1"), output)
 	var unavailable *UnavailableError
 	if errors.As(err, &unavailable) {
@@ -50,8 +52,8 @@ func RunTests(t *testing.T, pattern string, named ...string) {
 		t.Fatalf("exit code %d, refused %q\n%s", report.ExitCode, report.Refused, text)
 	}
 	for _, name := range named {
-		if !strings.Contains(string(text), "--- PASS: "+name+" (") {
-			t.Errorf("%s did not pass:\n%s", name, text)
+		if !strings.Contains(string(text), "--- PASS: "+name+"/"+subtest+" (") {
+			t.Errorf("%s/%s did not pass:\n%s", name, subtest, text)
 		}
 	}
 	if report.Total() == 0 || report.Unreleased > 0 || len(report.Refused) > 0 {
