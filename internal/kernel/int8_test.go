@@ -60,6 +60,8 @@ func TestTileInt8(t *testing.T) {
 			c.runInt8(t, s, uint64(rows))
 		}
 		tileCase{13, 3072, 31, 3072, 32, true}.runInt8(t, s, 99)
+		tileCase{99, 154, 33, 155, 64, true}.runInt8(t, s, 98)
+		tileCase{123, 64, 65, 96, 97, true}.runInt8(t, s, 97)
 	})
 }
 
@@ -172,6 +174,8 @@ func FuzzTileInt8(f *testing.F) {
 		c := tileCase{rows: 1 + int(rows)%70, k: int(k) % 300, columns: 1 + int(columns)%100}
 		c.lda = c.k + int(padA)%20
 		c.ldc = (c.columns+Columns-1)/Columns*Columns + int(padC)%20
+		guardBefore = seed%2 == 1
+		defer func() { guardBefore = false }()
 		for tier := range Tier(len(tierNames)) {
 			if Available(tier) == nil {
 				c.runInt8(t, Of(tier), seed)

@@ -82,7 +82,6 @@ func features() []feature {
 		{AVX512BF16, "avx512_bf16", cpu.X86.HasAVX512BF16},
 		{AMXBF16, "amx_tile", hasTiles()},
 		{AMXBF16, "amx_bf16", cpu.X86.HasAMXBF16},
-		{AMXBF16, "permission to use amx", tilesPermitted()},
 		{noTier, "avx512_vnni", cpu.X86.HasAVX512VNNI},
 		{noTier, "amx_int8", cpu.X86.HasAMXInt8},
 	}
@@ -101,14 +100,17 @@ func Features() []string {
 
 // missingFeatures names what a tier needs and this machine lacks.
 func missingFeatures(t Tier) []string {
-	var missing []string
 	if t == AMXBF16 && emulated.Load() {
 		return nil
 	}
+	var missing []string
 	for _, f := range features() {
 		if f.tier <= t && !f.has {
 			missing = append(missing, f.name)
 		}
+	}
+	if t == AMXBF16 && hasTiles() && !tilesPermitted() {
+		missing = append(missing, "permission to use amx")
 	}
 	return missing
 }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,15 @@ func (e *UnknownTierError) Error() string {
 func Available(t Tier) error {
 	if missing := missingFeatures(t); len(missing) > 0 {
 		return &UnavailableError{Tier: t, Missing: missing}
+	}
+	return nil
+}
+
+// UnusedAMX returns why a CPU that has AMX cannot use it, or nil: most often the operating system
+// or the hypervisor is older than the CPU.
+func UnusedAMX() error {
+	if slices.Contains(Features(), "amx_bf16") {
+		return Available(AMXBF16)
 	}
 	return nil
 }

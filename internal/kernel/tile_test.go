@@ -128,7 +128,8 @@ func TestTile(t *testing.T) {
 		cases = append(cases, tileCase{rows, k, columns, lda, ldc, rows%2 == 0})
 	}
 	cases = append(cases, tileCase{13, 769, 31, 769, 32, true}, tileCase{29, 384, 97, 400, 131, false},
-		tileCase{5, 0, 33, 3, 64, true}, tileCase{17, 2, 64, 2, 64, false})
+		tileCase{5, 0, 33, 3, 64, true}, tileCase{17, 2, 64, 2, 64, false},
+		tileCase{99, 154, 33, 155, 64, true}, tileCase{123, 64, 65, 96, 97, true})
 	everyTier(t, func(t *testing.T, s *Set) {
 		for i, c := range cases {
 			c.run(t, s, uint64(i), false)
@@ -184,6 +185,8 @@ func FuzzTile(f *testing.F) {
 		c.withInit = init
 		c.lda = c.k + int(padA)%20
 		c.ldc = (c.columns+Columns-1)/Columns*Columns + int(padC)%20
+		guardBefore = seed%2 == 1
+		defer func() { guardBefore = false }()
 		for tier := range Tier(len(tierNames)) {
 			if Available(tier) == nil {
 				c.run(t, Of(tier), seed, false)

@@ -162,10 +162,12 @@ func (a *assembly) blockLoop(kind amxKind, high int) {
 	a.loadTile(tileB+1, "DI", "CX", 64)
 	if high == 2 {
 		a.loadTile(tileA+1, "AX", "BX", 0)
-		a.op("ADDQ $64, AX")
 	}
 	for i := range 2 * high {
 		a.multiply(kind, i, tileA+i/2, tileB+i%2)
+	}
+	if high == 2 {
+		a.op("ADDQ $64, AX")
 	}
 	a.op("ADDQ $64, SI\nADDQ $2048, DI\nDECQ R12\nJNE loop")
 	a.load("steps R12")
