@@ -20,5 +20,6 @@ func TestAMXEmulated(t *testing.T) {
 	if kernel.Available(kernel.AMXBF16) == nil {
 		t.Skip("this CPU has AMX: no emulator is needed")
 	}
-	emulator.RunTests(t, "amx_bf16", "TestLinear", "TestPrecision", "TestEncoder", "TestEncoderSameBits")
+	emulator.RunTests(t, "amx_bf16",
+		"TestLinear", "TestPrecision", "TestEncoder", "TestEncoderSameBits")
 }

@@ -137,8 +137,9 @@ func (a *attention) packBF16(s *scratch, head, from, n, padded int) {
 	}
 }
 
-// pairs is the number of pairs of values that weights are multiplied by: those of n tokens, and zeros
-// to where the CPU stops best. The weights have as many: they end with a whole panel of scores.
+// pairs is the number of pairs of values that weights are multiplied by: those of n tokens, and
+// zeros to where the CPU stops best. The weights have as many: they end with a whole panel of
+// scores.
 func (a *attention) pairs(n int) int {
 	step := a.set.PairsBF16()
 	return ((n+1)/2 + step - 1) / step * step

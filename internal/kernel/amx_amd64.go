@@ -2,9 +2,9 @@ package kernel
 
 import "unsafe"
 
-// The tiles of AMX: 8 of up to 16 rows of 64 bytes. The speed of these kernels has not been measured: no
-// CPU with AMX was at hand. Their results are tested on every Linux machine, with an emulator
-// (package emulator) where the CPU lacks them.
+// The tiles of AMX: 8 of up to 16 rows of 64 bytes. The speed of these kernels has not been
+// measured: no CPU with AMX was at hand. Their results are tested on every Linux machine, with an
+// emulator (package emulator) where the CPU lacks them.
 const (
 	tileRowsAMX  = 16                      // rows of one tile
 	tileBytesAMX = 64                      // bytes of a row of a tile

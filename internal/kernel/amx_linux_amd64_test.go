@@ -14,12 +14,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestAMXEmulated runs the tests of the products once more, with AMX emulated, where the CPU has none.
-// Where it has, they ran natively.
+// TestAMXEmulated runs the tests of the products once more, with AMX emulated, where the CPU has
+// none. Where it has, they ran natively.
 func TestAMXEmulated(t *testing.T) {
 	if Available(AMXBF16) == nil {
 		t.Skip("this CPU has AMX: no emulator is needed")
 	}
-	emulator.RunTests(t, "amx_bf16", "TestTile", "TestTileInt8", "TestTileInt8Extremes", "TestTileSpecial",
-		"TestTileDenormal", "TestTileRowsAgree", "TestTilePreempted")
+	emulator.RunTests(t, "amx_bf16", "TestTile", "TestTileInt8", "TestTileInt8Extremes",
+		"TestTileSpecial", "TestTileDenormal", "TestTileRowsAgree", "TestTilePreempted", "TestPeak")
 }

@@ -14,8 +14,8 @@ var guardSides = []string{"guard-behind", "guard-before"}
 var guardBefore bool
 
 // guarded returns n zeroed values that end where a guard page begins, or begin where one ends, so
-// that reading or writing one byte too far on that side ends the test program. On the other side lies
-// another such page, less than a page away.
+// that reading or writing one byte too far on that side ends the test program. On the other side
+// lies another such page, less than a page away.
 func guarded[T number](t testing.TB, n int) []T {
 	t.Helper()
 	page := os.Getpagesize()

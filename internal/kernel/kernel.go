@@ -126,8 +126,8 @@ func (s *Set) TileF32(
 	}
 }
 
-// runTiles computes rows with kernels for few: in equal parts, as a tier with more rows to a tile than
-// these kernels have asks for.
+// runTiles computes rows with kernels for few: in equal parts, as a tier with more rows to a tile
+// than these kernels have asks for.
 func runTiles(
 	tiles []tileFunc, c, a, b, init unsafe.Pointer, ldc, lda, rows, k, panels int,
 ) {

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestTilePreempted: products stay right while the garbage collector stops the world again and again,
-// signals hit the threads, and there are more threads than cores, more goroutines than threads, and tiles of
-// many shapes. AMX keeps shapes and values in a thread's own registers.
+// TestTilePreempted: products stay right while the garbage collector stops the world again and
+// again, signals hit the threads, and there are more threads than cores, more goroutines than
+// threads, and tiles of many shapes. AMX keeps shapes and values in a thread's own registers.
 func TestTilePreempted(t *testing.T) {
 	const goroutines = 24
 	products := 1000 // of each goroutine

@@ -39,8 +39,8 @@ func (f *factors) product(s *Set, bf16 bool) []float32 {
 	return c
 }
 
-// TestTileSpecial: NaN and infinities reach their own rows and columns, as IEEE arithmetic has it, and no
-// others. What is finite is a small whole number, so that sums are exact in any order.
+// TestTileSpecial: NaN and infinities reach their own rows and columns, as IEEE arithmetic has it,
+// and no others. What is finite is a small whole number, so that sums are exact in any order.
 func TestTileSpecial(t *testing.T) {
 	special := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0}
 	everyTier(t, func(t *testing.T, s *Set) {
@@ -72,8 +72,8 @@ func TestTileSpecial(t *testing.T) {
 	})
 }
 
-// TestTileDenormal: float32 keeps denormal factors and results; bf16 takes each of them as it is or as
-// zero, and neither disturbs its neighbours.
+// TestTileDenormal: float32 keeps denormal factors and results; bf16 takes each of them as it is or
+// as zero, and neither disturbs its neighbours.
 func TestTileDenormal(t *testing.T) {
 	const rows, k = 5, 34
 	everyTier(t, func(t *testing.T, s *Set) {
@@ -176,8 +176,8 @@ func TestVectorDenormal(t *testing.T) {
 	})
 }
 
-// FuzzVector gives the vector functions any bits for numbers. They never touch what is not theirs, and do
-// with a row what they do without its neighbours.
+// FuzzVector gives the vector functions any bits for numbers. They never touch what is not theirs,
+// and do with a row what they do without its neighbours.
 func FuzzVector(f *testing.F) {
 	f.Add(uint64(1), uint8(3), uint8(64), uint8(1), false)
 	f.Add(uint64(2), uint8(5), uint8(37), uint8(3), true)
@@ -201,8 +201,10 @@ func FuzzVector(f *testing.F) {
 			}
 			s := Of(tier)
 			for name, function := range map[string]func(x []float32, rows, ld int){
-				"softmax":   func(x []float32, rows, ld int) { s.Softmax(x, rows, n, ld, 0.3) },
-				"LayerNorm": func(x []float32, rows, ld int) { s.LayerNorm(x, ld, x, ld, gain, bias, rows, 1e-5) },
+				"softmax": func(x []float32, rows, ld int) { s.Softmax(x, rows, n, ld, 0.3) },
+				"LayerNorm": func(x []float32, rows, ld int) {
+					s.LayerNorm(x, ld, x, ld, gain, bias, rows, 1e-5)
+				},
 			} {
 				x := guardedCopy(t, input)
 				function(x, rows, ld)

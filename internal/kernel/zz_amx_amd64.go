@@ -4,14 +4,12 @@ package kernel
 
 import "unsafe"
 
-// tileBF16AMX1 computes c = init + a·b for rows in blocks of equal height. Strides and the width of a step
-// are in bytes; init is nil, a row (ldi 0) or rows.
+// tileBF16AMX1 computes c = init + a·b as amxFunc says.
 //
 //go:noescape
 func tileBF16AMX1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, ldb int, ldi int, steps int, width int, rows int, block int, panels int)
 
-// tileBF16AMX2 computes c = init + a·b for rows in blocks of equal height. Strides and the width of a step
-// are in bytes; init is nil, a row (ldi 0) or rows.
+// tileBF16AMX2 computes c = init + a·b as amxFunc says.
 //
 //go:noescape
 func tileBF16AMX2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, ldb int, ldi int, steps int, width int, rows int, block int, panels int)
@@ -21,14 +19,12 @@ func tileBF16AMX2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init uns
 //go:noescape
 func peakBF16AMX(n int)
 
-// tileInt8AMX1 computes c = init + a·b for rows in blocks of equal height. Strides and the width of a step
-// are in bytes; init is nil, a row (ldi 0) or rows.
+// tileInt8AMX1 computes c = init + a·b as amxFunc says.
 //
 //go:noescape
 func tileInt8AMX1(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, ldb int, ldi int, steps int, width int, rows int, block int, panels int)
 
-// tileInt8AMX2 computes c = init + a·b for rows in blocks of equal height. Strides and the width of a step
-// are in bytes; init is nil, a row (ldi 0) or rows.
+// tileInt8AMX2 computes c = init + a·b as amxFunc says.
 //
 //go:noescape
 func tileInt8AMX2(c unsafe.Pointer, a unsafe.Pointer, b unsafe.Pointer, init unsafe.Pointer, ldc int, lda int, ldb int, ldi int, steps int, width int, rows int, block int, panels int)

@@ -36,9 +36,9 @@ func (e *UnavailableError) Error() string { return "trace a child process: " + e
 
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// Run runs a program under the emulator until it ends; its standard output and error go to output. The
-// arguments begin with the program's name. When ctx is done the program is killed. Where ptrace is
-// not permitted the error is an *UnavailableError.
+// Run runs a program under the emulator until it ends; its standard output and error go to output.
+// The arguments begin with the program's name. When ctx is done the program is killed. Where ptrace
+// is not permitted the error is an *UnavailableError.
 func Run(
 	ctx context.Context, program string, arguments, environment []string, output *os.File,
 ) (*Report, error) {
@@ -127,8 +127,8 @@ func wait(pid int, status *syscall.WaitStatus) (int, error) {
 	}
 }
 
-// end forgets a thread that has ended; another one may get its number. The first thread of a program
-// ends last.
+// end forgets a thread that has ended; another one may get its number. The first thread of a
+// program ends last.
 func (t *tracer) end(thread int) {
 	if state := t.threads[thread]; state != nil && state.configured {
 		t.report.Unreleased++
@@ -151,8 +151,8 @@ func (t *tracer) proceed(thread int, status syscall.WaitStatus) {
 	_ = syscall.PtraceCont(thread, int(signal))
 }
 
-// emulate executes the instruction that a thread stands before, and those of AMX that follow it, for a
-// stop of the thread takes longer than they do. It returns the signal to deliver.
+// emulate executes the instruction that a thread stands before, and those of AMX that follow it,
+// for a stop of the thread takes longer than they do. It returns the signal to deliver.
 func (t *tracer) emulate(thread int) syscall.Signal {
 	var registers syscall.PtraceRegs
 	if err := syscall.PtraceGetRegs(thread, &registers); err != nil {

@@ -17,9 +17,9 @@ const variable = "EVIDENT_TEST_EMULATED"
 // Running says whether this is a test program that RunTests runs.
 func Running() bool { return os.Getenv(variable) != "" }
 
-// RunTests runs one subtest of the named tests of this very test program once more, in short mode and
-// under the emulator. It fails unless all of them pass there, AMX is used and every thread releases
-// its tiles. Where ptrace is not permitted the test is skipped.
+// RunTests runs one subtest of the named tests of this very test program once more, in short mode
+// and under the emulator. It fails unless all of them pass there, AMX is used and every thread
+// releases its tiles. Where ptrace is not permitted the test is skipped.
 func RunTests(t *testing.T, subtest string, named ...string) {
 	t.Helper()
 	if testing.CoverMode() != "" {
@@ -37,8 +37,8 @@ func RunTests(t *testing.T, subtest string, named ...string) {
 	pattern := fmt.Sprintf("^(%s)$/^%s$", strings.Join(named, "|"), subtest)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	report, err := Run(ctx, program, []string{program, "-test.run=" + pattern, "-test.short", "-test.v"},
-		append(os.Environ(), variable+"=1"), output)
+	arguments := []string{program, "-test.run=" + pattern, "-test.short", "-test.v"}
+	report, err := Run(ctx, program, arguments, append(os.Environ(), variable+"=1"), output)
 	var unavailable *UnavailableError
 	if errors.As(err, &unavailable) {
 		t.Skipf("AMX NOT TESTED: the CPU lacks it, and it cannot be emulated here: %v", err)

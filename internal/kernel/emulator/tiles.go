@@ -37,8 +37,8 @@ type memory interface {
 	write(rows [][]byte, address, distance uint64) error
 }
 
-// execute does what an instruction says; address is that of its operand in memory and distance that of
-// the operand's rows.
+// execute does what an instruction says; address is that of its operand in memory and distance that
+// of the operand's rows.
 func (t *tiles) execute(i instruction, m memory, address, distance uint64) error {
 	switch i.operation {
 	case configure:
@@ -89,9 +89,10 @@ func (t *tiles) configure(shapes []byte) error {
 		return errProtection
 	}
 	next := tiles{configured: true}
-	for at, v := range shapes[1:] { // a row to start with, shapes[1], is not known here
-		reserved := at+1 < bytesAt || at+1 >= bytesAt+2*tileCount && at+1 < rowsAt || at+1 >= rowsAt+tileCount
-		if reserved && v != 0 {
+	for at, v := range shapes {
+		switch { // byte 1 is a row to start with, which is not known here
+		case at == 0, at >= bytesAt && at < bytesAt+2*tileCount, at >= rowsAt && at < rowsAt+tileCount:
+		case v != 0:
 			return errProtection
 		}
 	}
@@ -152,8 +153,9 @@ func widen(at []byte) float32 {
 	return math.Float32frombits(bits)
 }
 
-// multiplyAdd returns sum + x·y, rounded once: the product of two bf16 is exact in float64, and their sum
-// with a float32 is exact or so far from half-way between two float32 that rounding twice is rounding once.
+// multiplyAdd returns sum + x·y, rounded once: the product of two bf16 is exact in float64, and
+// their sum with a float32 is exact or so far from half-way between two float32 that rounding twice
+// is rounding once.
 func multiplyAdd(sum, x, y float32) float32 {
 	return flush(float64(sum) + float64(x)*float64(y))
 }

@@ -14,7 +14,9 @@ type plainMemory []byte
 
 var errPage = errors.New("#PF")
 
-func (m plainMemory) each(rows [][]byte, address, distance uint64, move func(row, at []byte)) error {
+func (m plainMemory) each(
+	rows [][]byte, address, distance uint64, move func(row, at []byte),
+) error {
 	for i, row := range rows {
 		at := address + uint64(i)*distance
 		if at+uint64(len(row)) > uint64(len(m)) {
@@ -113,7 +115,8 @@ func TestExecute(t *testing.T) {
 		t.Errorf("beyond the memory: %v", err)
 	}
 	for _, i := range []instruction{
-		{operation: dotBF16, tile: 0, left: 0, right: 2}, {operation: dotBF16, tile: 0, left: 1, right: 1},
+		{operation: dotBF16, tile: 0, left: 0, right: 2},
+		{operation: dotBF16, tile: 0, left: 1, right: 1},
 		{operation: dotBF16, tile: 0, left: 1, right: 2}, // 8 bytes of a, 3 rows of b
 		{operation: dotBytes, tile: 0, left: 1, right: 5},
 	} {
@@ -186,7 +189,7 @@ func TestProducts(t *testing.T) {
 			a.data[i][j], b.data[i][j] = byte(r.Uint32()), byte(r.Uint32())
 		}
 		for j := range 32 { // small whole numbers, whose sums are exact
-			binary.LittleEndian.PutUint16(a.data[i][2*j:], uint16(math.Float32bits(float32(r.IntN(9)-4))>>16))
+			binary.LittleEndian.PutUint16(a.data[i][2*j:], small(r))
 		}
 	}
 	if !fits(&sum, &a, &b) || fits(&sum, &b, &a) {
@@ -208,7 +211,7 @@ func TestProducts(t *testing.T) {
 	}
 	for i := range steps {
 		for j := range 2 * columns {
-			binary.LittleEndian.PutUint16(b.data[i][2*j:], uint16(math.Float32bits(float32(r.IntN(9)-4))>>16))
+			binary.LittleEndian.PutUint16(b.data[i][2*j:], small(r))
 		}
 	}
 	multiplyBF16(&sum, &a, &b)
@@ -228,3 +231,6 @@ func TestProducts(t *testing.T) {
 		t.Error("wrote outside the shape")
 	}
 }
+
+// small is a whole number from -4 to 4 as bf16.
+func small(r *rand.Rand) uint16 { return uint16(math.Float32bits(float32(r.IntN(9)-4)) >> 16) }

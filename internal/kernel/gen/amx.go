@@ -10,8 +10,8 @@ import "fmt"
 //	t6 t7  b
 //
 // A block of up to 16 rows leaves out the lower ones. Tiles keep their shapes and values across
-// signals and switches of threads, but not across a switch of goroutines: so a kernel shapes the tiles,
-// uses and releases them in one call. Assembly is never preempted by the Go scheduler.
+// signals and switches of threads, but not across a switch of goroutines: so a kernel shapes the
+// tiles, uses and releases them in one call. Assembly is never preempted by the Go scheduler.
 const (
 	tileA = 4
 	tileB = 6
@@ -57,8 +57,8 @@ func (a *assembly) multiply(kind amxKind, acc, left, right int) {
 	a.encoded(kind.encode(acc, left, right), "%s T%d, T%d, T%d", kind.mnemonic, right, left, acc)
 }
 
-// shapeTiles shapes the tiles for R13 upper and R12 lower rows and DX bytes of a row of a. The shapes are
-// laid out in the frame: palette, bytes of a row from 16, rows from 48.
+// shapeTiles shapes the tiles for R13 upper and R12 lower rows and DX bytes of a row of a. The
+// shapes are laid out in the frame: palette, bytes of a row from 16, rows from 48.
 func (a *assembly) shapeTiles(high int) {
 	a.op("XORQ AX, AX")
 	for at := 0; at < 64; at += 8 {
@@ -81,12 +81,11 @@ func (a *assembly) shapeTiles(high int) {
 //	DX  c   R8  distance of its rows      R9  init   R10  distance of its rows, 0 for a bias
 //	DI  b   R11  rows behind the block    R12  steps left   R13  upper rows   R15  panels left
 //
-// The last block is as high as the others: it goes back to rows that are done already where the rows are
-// no multiple of it, which changes nothing unless init is c.
+// The last block is as high as the others: it goes back to rows that are done already where the
+// rows are no multiple of it, which changes nothing unless init is c.
 func (a *assembly) tileAMX(kind amxKind, high int) {
 	a.framed(fmt.Sprintf("tile%sAMX%d", kind.name, high),
-		"computes c = init + a·b for rows in blocks of equal height. Strides and the width of a "+
-			"step\n// are in bytes; init is nil, a row (ldi 0) or rows.",
+		"computes c = init + a·b as amxFunc says.",
 		64, "c ptr", "a ptr", "b ptr", "init ptr", "ldc int", "lda int", "ldb int", "ldi int",
 		"steps int", "width int", "rows int", "block int", "panels int")
 	a.load("block R13", "width DX")

@@ -2,8 +2,8 @@ package main
 
 import "slices"
 
-// The Go assembler knows no instruction of AMX. All of them are of opcode map 0F38 with a VEX prefix of
-// three bytes, W0 and L0 (Intel SDM volume 2, sections 2.3.5 and 2.10).
+// The Go assembler knows no instruction of AMX. All of them are of opcode map 0F38 with a VEX
+// prefix of three bytes, W0 and L0 (Intel SDM volume 2, sections 2.3.5 and 2.10).
 const (
 	opcodeConfig = 0x49 // LDTILECFG, TILERELEASE and TILEZERO
 	opcodeMove   = 0x4b // TILELOADD and TILESTORED
@@ -19,7 +19,8 @@ const (
 
 // generalRegisters are the general registers in the order of their numbers.
 var generalRegisters = []string{
-	"AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
+	"AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI",
+	"R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
 }
 
 func registerNumber(name string) int {
@@ -67,7 +68,8 @@ func zeroTile(tile int) []byte {
 	return vex(prefixF2, opcodeConfig, 0, 0, 0, 0, byte(0xc0|tile<<3))
 }
 
-// configureTiles encodes LDTILECFG: the shapes of all tiles from 64 bytes at base; the tiles become zero.
+// configureTiles encodes LDTILECFG: the shapes of all tiles from 64 bytes at base; the tiles become
+// zero.
 func configureTiles(base string) []byte {
 	b := registerNumber(base)
 	if b&7 == 4 { // its number means that an index follows
