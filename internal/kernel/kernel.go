@@ -132,6 +132,10 @@ func runTiles(
 	tiles []tileFunc, c, a, b, init unsafe.Pointer, ldc, lda, rows, k, panels int,
 ) {
 	most := len(tiles) - 1
+	if rows <= most { // and no division, which shows where tiles are small
+		tiles[rows](c, a, b, init, ldc, lda, k, panels)
+		return
+	}
 	parts := (rows + most - 1) / most
 	for i := range parts {
 		from, to := rows*i/parts, rows*(i+1)/parts

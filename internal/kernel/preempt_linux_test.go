@@ -16,7 +16,7 @@ import (
 // threads, and tiles of many shapes. AMX keeps shapes and values in a thread's own registers.
 func TestTilePreempted(t *testing.T) {
 	const goroutines = 24
-	products := 1000 // of each goroutine
+	products := 400 // of each goroutine
 	if testing.Short() {
 		products = 8
 	}
