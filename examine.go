@@ -69,6 +69,9 @@ func Examine(ctx context.Context, dir string, o Options) (*Examination, error) {
 		Models: []ModelInfo{}, Checks: []Check{},
 	}
 	check := Check{Name: "cpu", OK: tierErr == nil, Detail: "tier " + tier.String()}
+	if err := kernel.UnusedAMX(); err != nil {
+		check.Detail += "; " + err.Error()
+	}
 	if tierErr != nil {
 		check.Detail = tierErr.Error()
 	}

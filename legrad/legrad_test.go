@@ -21,7 +21,7 @@ const testdata = "../model/vision/testdata"
 func TestGolden(t *testing.T) {
 	g := visiontest.Open(t, testdata)
 	vectors := slices.Collect(slices.Chunk(g.Tensor(t, "text"), 192))
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
+	for tier := kernel.Generic; tier <= kernel.AMXBF16; tier++ {
 		t.Run(tier.String(), func(t *testing.T) {
 			restore, err := kernel.Force(tier)
 			if err != nil {

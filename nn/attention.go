@@ -128,12 +128,22 @@ func (a *attention) packBF16(s *scratch, head, from, n, padded int) {
 		k := a.qkv.bf16[(from+j)*a.qkv.ld+a.d+head*a.size:]
 		a.set.PackPairs(keys[j*a.size:], k, a.qkv.ld, min(kernel.Columns, n-j), a.size/2)
 	}
-	pairs := (n + 1) / 2
+	pairs := a.pairs(n)
 	values := s.values.halves(a.panels() * pairs * 2 * kernel.Columns)
 	for p := range a.panels() {
 		v := a.qkv.bf16[from*a.qkv.ld+2*a.d+head*a.size+p*kernel.Columns:]
-		a.set.Interleave(values[p*pairs*2*kernel.Columns:], v, a.qkv.ld, n)
+		to := values[p*pairs*2*kernel.Columns:][:pairs*2*kernel.Columns]
+		a.set.Interleave(to, v, a.qkv.ld, n)
+		clear(to[(n+1)/2*2*kernel.Columns:])
 	}
+}
+
+// pairs is the number of pairs of values that weights are multiplied by: those of n tokens, and
+// zeros to where the CPU stops best. The weights have as many: they end with a whole panel of
+// scores.
+func (a *attention) pairs(n int) int {
+	step := a.set.PairsBF16()
+	return ((n+1)/2 + step - 1) / step * step
 }
 
 func (a *attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.size))) }
@@ -189,7 +199,7 @@ func (a *attention) tileBF16(
 		s.keys.bf16[full*kernel.Columns*a.size:], s.mask, rows, a.size/2, 1)
 	a.hide(scores, ld, from, row-from, rows, n)
 	a.set.SoftmaxBF16(weights, ldw, s.inverse, scores, rows, padded, ld, a.scale(), kept, n)
-	pairs := (n + 1) / 2
+	pairs := a.pairs(n)
 	for p := range a.panels() {
 		a.set.TileBF16(s.tile, kernel.Columns, weights, ldw,
 			s.values.bf16[p*pairs*2*kernel.Columns:], nil, rows, pairs, 1)

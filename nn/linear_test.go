@@ -48,7 +48,7 @@ func widen(x []float32) []float64 {
 func TestPrecision(t *testing.T) {
 	everyTier(t, func(t *testing.T) {
 		native := FP32
-		if t := kernel.Active().Tier(); t == kernel.AVX512BF16 || t == kernel.NEONBF16 {
+		if t := kernel.Active().Tier(); t >= kernel.AVX512BF16 || t == kernel.NEONBF16 {
 			native = BF16
 		}
 		bytes := native

@@ -14,7 +14,7 @@ import (
 // everyTier runs a test with each tier in force; one that this CPU lacks is skipped by name.
 func everyTier(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
+	for tier := kernel.Generic; tier <= kernel.AMXBF16; tier++ {
 		t.Run(tier.String(), func(t *testing.T) {
 			restore, err := kernel.Force(tier)
 			var lacking *kernel.UnavailableError

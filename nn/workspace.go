@@ -77,7 +77,7 @@ func newWorkspace(ctx context.Context, set *kernel.Set, wish int) *workspace {
 }
 
 // tileRowsMax is at least TileRows of every tier.
-const tileRowsMax = 32
+const tileRowsMax = 128
 
 func (w *workspace) release() {
 	shared.leave()

@@ -136,7 +136,7 @@ is then 3. Hidden files, and folders such as .git and node_modules, are left out
   EVIDENT_DATA      index of commands without --data and --in
   EVIDENT_CACHE     folder for what can be made again, instead of the one below; "off" keeps no
                     packed weights and no compiled PDF engine
-  EVIDENT_CPU       use a slower kind of arithmetic: avx512, avx2, generic (for tests)
+  EVIDENT_CPU       use a slower kind of arithmetic, for tests: avx512_bf16, avx512, avx2, generic
   NO_COLOR          no colour, whatever its value; TERM=dumb does the same and hides the bar
   XDG_DATA_HOME     indexes lie in evident/NAME below it; default ~/.local/share
   XDG_CACHE_HOME    what can be made again lies in evident below it; default ~/.cache

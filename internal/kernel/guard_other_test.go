@@ -4,6 +4,11 @@ package kernel
 
 import "testing"
 
+// guardSides has one entry: there are no guard pages.
+var guardSides = []string{"no-guard"}
+
+var guardBefore bool
+
 // guarded returns n zeroed values; only Linux has a guard page behind them.
 func guarded[T number](t testing.TB, n int) []T {
 	t.Helper()

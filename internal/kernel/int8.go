@@ -16,7 +16,7 @@ const Quad = 4
 const quantiseFloor = 1e-30
 
 // HasInt8 reports whether the CPU multiplies bytes itself: elsewhere int8 works, but is slow.
-func (s *Set) HasInt8() bool { return s.tileInt8 != nil }
+func (s *Set) HasInt8() bool { return s.tileInt8 != nil || s.anyRowsInt8 != nil }
 
 func i32(s []int32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
 
@@ -35,13 +35,15 @@ func (s *Set) TileInt8(
 	if init != nil {
 		need("init", len(init), 1, 0, Columns*panels)
 	}
+	left, right := unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b))
 	switch {
 	case rows <= 0 || panels <= 0:
+	case s.anyRowsInt8 != nil:
+		s.anyRowsInt8(i32(c), left, right, i32(init), 4*ldc, lda, rows, k, panels)
 	case s.tileInt8 == nil:
 		tileInt8(c, ldc, a, lda, b, init, rows, k, panels)
 	default:
-		s.tileInt8[rows](i32(c), unsafe.Pointer(unsafe.SliceData(a)),
-			unsafe.Pointer(unsafe.SliceData(b)), i32(init), 4*ldc, lda, k, panels)
+		runTiles(s.tileInt8, i32(c), left, right, i32(init), 4*ldc, lda, rows, k, panels)
 	}
 }
 

@@ -60,6 +60,8 @@ func TestTileInt8(t *testing.T) {
 			c.runInt8(t, s, uint64(rows))
 		}
 		tileCase{13, 3072, 31, 3072, 32, true}.runInt8(t, s, 99)
+		tileCase{99, 154, 33, 155, 64, true}.runInt8(t, s, 98)
+		tileCase{123, 64, 65, 96, 97, true}.runInt8(t, s, 97)
 	})
 }
 
@@ -87,13 +89,18 @@ func TestTileInt8Extremes(t *testing.T) {
 func TestQuantise(t *testing.T) {
 	everyTier(t, func(t *testing.T, s *Set) {
 		r := rand.New(rand.NewPCG(5, 5))
-		for _, n := range []int{1, 3, 7, 16, 31, 48, 384, 1536} {
+		sizes := []int{384, 1536}
+		for n := 1; n <= 70; n++ {
+			sizes = append(sizes, n)
+		}
+		for _, n := range sizes {
 			const rows = 5
 			padded, lds := (n+Quad-1)/Quad*Quad, n+3
 			ldd := padded + 5
 			src := guardedCopy(t, random(r, (rows-1)*lds+n))
 			clear(src[lds : lds+n]) // a row of zeros
 			src[2*lds] = 1e-38      // and one with a large and a tiny value
+			src[3*lds] = 1e-42      // and a denormal one
 			src[2*lds+n-1] = -77
 			dst, want := guarded[uint8](t, (rows-1)*ldd+padded), make([]uint8, rows*ldd)
 			scales, wantScales := guarded[float32](t, rows), make([]float32, rows)
@@ -167,6 +174,8 @@ func FuzzTileInt8(f *testing.F) {
 		c := tileCase{rows: 1 + int(rows)%70, k: int(k) % 300, columns: 1 + int(columns)%100}
 		c.lda = c.k + int(padA)%20
 		c.ldc = (c.columns+Columns-1)/Columns*Columns + int(padC)%20
+		guardBefore = seed%2 == 1
+		defer func() { guardBefore = false }()
 		for tier := range Tier(len(tierNames)) {
 			if Available(tier) == nil {
 				c.runInt8(t, Of(tier), seed)

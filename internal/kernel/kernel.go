@@ -40,6 +40,10 @@ type Set struct {
 
 	tileInt8 []tileFunc // nil where the CPU does not multiply bytes
 
+	anyRowsBF16 anyRowsFunc // comes before tileBF16 where it is set
+	anyRowsInt8 anyRowsFunc // comes before tileInt8 where it is set
+	pairs       int         // of bf16 that anyRowsBF16 multiplies at once
+
 	softmax     func(x unsafe.Pointer, rows, n, stride int, scale float32)
 	softmaxBF16 func(
 		dst, inverse, x unsafe.Pointer, rows, n, ldd, stride int, scale float32,
@@ -64,6 +68,9 @@ type Set struct {
 // are in bytes, k in 4-byte words of a; init is one row or nil.
 type tileFunc = func(c, a, b, init unsafe.Pointer, ldc, lda, k, panels int)
 
+// anyRowsFunc is a tileFunc for any number of rows.
+type anyRowsFunc = func(c, a, b, init unsafe.Pointer, ldc, lda, rows, k, panels int)
+
 // normFunc is a LayerNorm for row lengths that are multiples of lanes.
 type normFunc struct {
 	lanes int
@@ -83,7 +90,11 @@ type peak struct {
 func (s *Set) Tier() Tier { return s.tier }
 
 // HasBF16 reports whether the CPU multiplies bf16 itself: elsewhere bf16 works, but is slow.
-func (s *Set) HasBF16() bool { return s.tileBF16 != nil }
+func (s *Set) HasBF16() bool { return s.tileBF16 != nil || s.anyRowsBF16 != nil }
+
+// PairsBF16 is the number of pairs that a product of bf16 takes at once. One over a multiple of it
+// leaves no rest, which would cost more than it is worth: pad with zeros where that is cheap.
+func (s *Set) PairsBF16() int { return max(1, s.pairs) }
 
 // TileRows is the number of rows at which a tile runs best: split M evenly into at most so many.
 func (s *Set) TileRows() int { return s.tileRows }
@@ -114,7 +125,24 @@ func (s *Set) TileF32(
 	case s.tileF32 == nil:
 		tileF32(c, ldc, a, lda, b, init, rows, k, panels)
 	default:
-		s.tileF32[rows](f32(c), f32(a), f32(b), f32(init), 4*ldc, 4*lda, k, panels)
+		runTiles(s.tileF32, f32(c), f32(a), f32(b), f32(init), 4*ldc, 4*lda, rows, k, panels)
+	}
+}
+
+// runTiles computes rows with kernels for few: in equal parts, as a tier with more rows to a tile
+// than these kernels have asks for.
+func runTiles(
+	tiles []tileFunc, c, a, b, init unsafe.Pointer, ldc, lda, rows, k, panels int,
+) {
+	most := len(tiles) - 1
+	if rows <= most { // and no division, which shows where tiles are small
+		tiles[rows](c, a, b, init, ldc, lda, k, panels)
+		return
+	}
+	parts := (rows + most - 1) / most
+	for i := range parts {
+		from, to := rows*i/parts, rows*(i+1)/parts
+		tiles[to-from](unsafe.Add(c, from*ldc), unsafe.Add(a, from*lda), b, init, ldc, lda, k, panels)
 	}
 }
 
@@ -126,10 +154,12 @@ func (s *Set) TileBF16(
 	checkTile(len(c), ldc, len(a), lda, len(b), init, rows, 2*k, panels)
 	switch {
 	case rows <= 0 || panels <= 0:
+	case s.anyRowsBF16 != nil:
+		s.anyRowsBF16(f32(c), u16(a), u16(b), f32(init), 4*ldc, 2*lda, rows, k, panels)
 	case s.tileBF16 == nil:
 		tileBF16(c, ldc, a, lda, b, init, rows, k, panels)
 	default:
-		s.tileBF16[rows](f32(c), u16(a), u16(b), f32(init), 4*ldc, 2*lda, k, panels)
+		runTiles(s.tileBF16, f32(c), u16(a), u16(b), f32(init), 4*ldc, 2*lda, rows, k, panels)
 	}
 }
 

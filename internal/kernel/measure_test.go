@@ -26,3 +26,22 @@ func TestMeasure(t *testing.T) {
 		t.Logf("took %v", time.Since(start))
 	})
 }
+
+// TestPeak: each precision that a tier multiplies has one loop that measures its peak, and it
+// returns.
+func TestPeak(t *testing.T) {
+	everyTier(t, func(t *testing.T, s *Set) {
+		for _, precision := range s.precisions() {
+			count := 0
+			for _, p := range s.peaks {
+				if p.precision == precision {
+					p.run(3)
+					count++
+				}
+			}
+			if count > 1 || count == 0 && s.tileF32 != nil {
+				t.Errorf("%d peaks of %s", count, precision)
+			}
+		}
+	})
+}

@@ -11,7 +11,8 @@ import (
 // epsilon is the rounding of one float32 operation.
 const epsilon = 1.0 / (1 << 23)
 
-// everyTier runs a test on each tier; one that this CPU lacks is skipped by name.
+// everyTier runs a test on each tier, with guard pages behind its operands and before them; a tier
+// that this CPU lacks is skipped by name.
 func everyTier(t *testing.T, test func(t *testing.T, s *Set)) {
 	t.Helper()
 	for tier := range Tier(len(tierNames)) {
@@ -20,8 +21,17 @@ func everyTier(t *testing.T, test func(t *testing.T, s *Set)) {
 			if err := Available(tier); errors.As(err, &lacking) {
 				t.Skipf("tier %s NOT TESTED: this CPU lacks %s", tier, strings.Join(lacking.Missing, ", "))
 			}
-			test(t, Of(tier))
+			everySide(t, func(t *testing.T) { test(t, Of(tier)) })
 		})
+	}
+}
+
+func everySide(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	defer func() { guardBefore = false }()
+	for i, side := range guardSides {
+		guardBefore = i > 0
+		t.Run(side, test)
 	}
 }
 

@@ -2,6 +2,22 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
+var avx512Set = Set{
+	tier: AVX512, tileRows: len(tileF32AVX512) - 1, tileF32: tileF32AVX512[:],
+	softmax: softmaxAVX512, norms: []normFunc{{16, layerNormAVX512}, {8, layerNormAVX2}},
+	activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
+	slope:    [...]activateFunc{geluSlopeAVX512, geluTanhSlopeAVX512, quickGELUSlopeAVX512, reluSlopeAVX512},
+	gate:     gateAVX512, addPositive: addPositiveAVX512,
+	addTile: addTileAVX512, toBF16: toBF16AVX512, transpose: transposeAVX2,
+	interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
+	tileInt8: whereVNNI(tileInt8AVX512[:]),
+	quantise: quantiseAVX512, dequantise: dequantiseAVX512,
+	peaks: []peak{
+		{"fp32", 24 * 16 * 2, peakF32AVX512},
+		{"int8", 24 * 64 * 2, peakInt8AVX512},
+	},
+}
+
 var sets = [...]Set{
 	Generic: genericSet,
 	AVX2: {
@@ -13,38 +29,17 @@ var sets = [...]Set{
 		addTile: addTileAVX2, toBF16: toBF16AVX2, transpose: transposeAVX2,
 		peaks: []peak{{"fp32", 12 * 8 * 2, peakF32AVX2}},
 	},
-	AVX512: {
-		tier: AVX512, tileRows: len(tileF32AVX512) - 1, tileF32: tileF32AVX512[:],
-		softmax: softmaxAVX512, norms: []normFunc{{16, layerNormAVX512}, {8, layerNormAVX2}},
-		activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
-		slope:    [...]activateFunc{geluSlopeAVX512, geluTanhSlopeAVX512, quickGELUSlopeAVX512, reluSlopeAVX512},
-		gate:     gateAVX512, addPositive: addPositiveAVX512,
-		addTile: addTileAVX512, toBF16: toBF16AVX512, transpose: transposeAVX2,
-		interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
-		tileInt8: whereVNNI(tileInt8AVX512[:]),
-		quantise: quantiseAVX512, dequantise: dequantiseAVX512,
-		peaks: []peak{
-			{"fp32", 24 * 16 * 2, peakF32AVX512},
-			{"int8", 24 * 64 * 2, peakInt8AVX512},
-		},
-	},
-	AVX512BF16: {
-		tier: AVX512BF16, tileRows: len(tileF32AVX512) - 1, tileF32: tileF32AVX512[:],
-		tileBF16: tileBF16AVX512[:], softmaxBF16: softmaxBF16AVX512,
-		softmax: softmaxAVX512, norms: []normFunc{{16, layerNormAVX512}, {8, layerNormAVX2}},
-		activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
-		slope:    [...]activateFunc{geluSlopeAVX512, geluTanhSlopeAVX512, quickGELUSlopeAVX512, reluSlopeAVX512},
-		gate:     gateAVX512, addPositive: addPositiveAVX512,
-		addTile: addTileAVX512, toBF16: toBF16Native, transpose: transposeAVX2,
-		interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
-		tileInt8: whereVNNI(tileInt8AVX512[:]),
-		quantise: quantiseAVX512, dequantise: dequantiseAVX512,
-		peaks: []peak{
-			{"fp32", 24 * 16 * 2, peakF32AVX512},
-			{"bf16", 24 * 32 * 2, peakBF16AVX512},
-			{"int8", 24 * 64 * 2, peakInt8AVX512},
-		},
-	},
+	AVX512:     avx512Set,
+	AVX512BF16: withBF16(avx512Set),
+	AMXBF16:    withAMX(withBF16(avx512Set), cpu.X86.HasAMXInt8),
+}
+
+// withBF16 returns the functions of a set with AVX-512, and those that multiply and round bf16.
+func withBF16(s Set) Set {
+	s.tier, s.tileBF16 = AVX512BF16, tileBF16AVX512[:]
+	s.softmaxBF16, s.toBF16 = softmaxBF16AVX512, toBF16Native
+	s.peaks = s.withPeak(peak{"bf16", 24 * 32 * 2, peakBF16AVX512})
+	return s
 }
 
 // whereVNNI returns the kernels if this CPU multiplies bytes. That came to some CPUs of the tier
@@ -77,9 +72,9 @@ func features() []feature {
 		{AVX512, "avx512dq", cpu.X86.HasAVX512DQ},
 		{AVX512, "avx512vl", cpu.X86.HasAVX512VL},
 		{AVX512BF16, "avx512_bf16", cpu.X86.HasAVX512BF16},
+		{AMXBF16, "amx_tile", hasTiles()},
+		{AMXBF16, "amx_bf16", cpu.X86.HasAMXBF16},
 		{noTier, "avx512_vnni", cpu.X86.HasAVX512VNNI},
-		{noTier, "amx_tile", cpu.X86.HasAMXTile},
-		{noTier, "amx_bf16", cpu.X86.HasAMXBF16},
 		{noTier, "amx_int8", cpu.X86.HasAMXInt8},
 	}
 }
@@ -100,11 +95,17 @@ func missingFeatures(t Tier) []string {
 	if t == NEON || t == NEONBF16 {
 		return []string{"the arm64 instruction set"}
 	}
+	if t == AMXBF16 && emulated.Load() {
+		return nil
+	}
 	var missing []string
 	for _, f := range features() {
 		if f.tier <= t && !f.has {
 			missing = append(missing, f.name)
 		}
+	}
+	if t == AMXBF16 && hasTiles() && !tilesPermitted() {
+		missing = append(missing, "permission to use amx")
 	}
 	return missing
 }

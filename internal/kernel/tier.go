@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,9 +21,10 @@ const (
 	AVX2                   // amd64, and FMA
 	AVX512                 // F, BW, DQ and VL
 	AVX512BF16             // and native products of bf16
+	AMXBF16                // and those of whole tiles
 )
 
-var tierNames = [...]string{"generic", "neon", "neon_bf16", "avx2", "avx512", "avx512_bf16"}
+var tierNames = [...]string{"generic", "neon", "neon_bf16", "avx2", "avx512", "avx512_bf16", "amx_bf16"}
 
 // EnvironmentVariable names the variable that forces a tier.
 const EnvironmentVariable = "EVIDENT_CPU"
@@ -60,9 +62,18 @@ func Available(t Tier) error {
 	return nil
 }
 
+// UnusedAMX returns why a CPU that has AMX cannot use it, or nil: most often the operating system
+// or the hypervisor is older than the CPU.
+func UnusedAMX() error {
+	if slices.Contains(Features(), "amx_bf16") {
+		return Available(AMXBF16)
+	}
+	return nil
+}
+
 // Best is the fastest tier of this CPU.
 func Best() Tier {
-	for t := AVX512BF16; t > Generic; t-- {
+	for t := AMXBF16; t > Generic; t-- {
 		if Available(t) == nil {
 			return t
 		}

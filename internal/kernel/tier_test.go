@@ -16,7 +16,7 @@ func TestSelect(t *testing.T) {
 	if got, err := Select("sse2"); got != Best() || !errors.As(err, &unknown) {
 		t.Errorf("Select(sse2) = %v, %v; want %v and an UnknownTierError", got, err, Best())
 	}
-	const want = `unknown CPU tier "sse2": want auto, generic, neon, neon_bf16, avx2, avx512, avx512_bf16`
+	const want = `unknown CPU tier "sse2": want auto, generic, neon, neon_bf16, avx2, avx512, avx512_bf16, amx_bf16`
 	if unknown != nil && unknown.Error() != want {
 		t.Errorf("got %q, want %q", unknown, want)
 	}

@@ -10,9 +10,12 @@ import (
 
 func TestSoftmax(t *testing.T) {
 	everyTier(t, func(t *testing.T, s *Set) {
-		for _, c := range []struct{ rows, n, masked, pad int }{
-			{1, 32, 0, 0}, {3, 64, 1, 5}, {14, 224, 27, 16}, {2, 512, 31, 0}, {5, 37, 3, 2}, {7, 1, 0, 1},
-		} {
+		type size struct{ rows, n, masked, pad int }
+		cases := []size{{1, 32, 0, 0}, {3, 64, 1, 5}, {14, 224, 27, 16}, {2, 512, 31, 0}}
+		for n := 1; n <= 70; n++ {
+			cases = append(cases, size{1 + n%7, n, n / 9, n % 3})
+		}
+		for _, c := range cases {
 			r := rand.New(rand.NewPCG(uint64(c.n), 1))
 			stride, scale := c.n+c.pad, float32(0.37)
 			x := guardedCopy(t, random(r, (c.rows-1)*stride+c.n))
@@ -121,9 +124,12 @@ func TestSoftmaxUndefined(t *testing.T) {
 
 func TestLayerNorm(t *testing.T) {
 	everyTier(t, func(t *testing.T, s *Set) {
-		for _, c := range []struct{ rows, n, pad int }{
-			{1, 16, 0}, {3, 384, 3}, {5, 312, 0}, {2, 17, 4}, {7, 1, 0}, {4, 1024, 16},
-		} {
+		type size struct{ rows, n, pad int }
+		cases := []size{{3, 384, 3}, {5, 312, 0}, {4, 1024, 16}}
+		for n := 1; n <= 70; n++ {
+			cases = append(cases, size{1 + n%5, n, n % 4})
+		}
+		for _, c := range cases {
 			r := rand.New(rand.NewPCG(uint64(c.n), 5))
 			stride := c.n + c.pad
 			src := guardedCopy(t, random(r, (c.rows-1)*stride+c.n))
@@ -248,7 +254,7 @@ func TestToBF16(t *testing.T) {
 				}
 			}
 		}
-		for _, n := range []int{1, 31, 32, 33, 97} {
+		for n := 1; n <= 97; n++ {
 			r := rand.New(rand.NewPCG(uint64(n), 2))
 			const rows = 5
 			x := guardedCopy(t, random(r, (rows-1)*(n+3)+n))
@@ -268,9 +274,12 @@ func TestToBF16(t *testing.T) {
 // TestPack compares every packing with its definition.
 func TestPack(t *testing.T) {
 	everyTier(t, func(t *testing.T, s *Set) {
-		for _, c := range []struct{ rows, k, pad int }{
-			{32, 64, 0}, {32, 67, 5}, {31, 8, 1}, {8, 3, 0}, {1, 129, 0}, {7, 40, 2}, {25, 17, 0},
-		} {
+		type size struct{ rows, k, pad int }
+		cases := []size{{32, 64, 0}, {32, 67, 5}, {31, 8, 1}, {1, 129, 0}}
+		for k := 1; k <= 70; k++ {
+			cases = append(cases, size{1 + k*5%32, k, k % 4})
+		}
+		for _, c := range cases {
 			r := rand.New(rand.NewPCG(uint64(c.k), 4))
 			ld, pairs := c.k+c.pad, (c.k+1)/2
 			w := guardedCopy(t, random(r, (c.rows-1)*ld+c.k))
@@ -308,8 +317,8 @@ func TestPack(t *testing.T) {
 
 func TestInterleave(t *testing.T) {
 	everyTier(t, func(t *testing.T, s *Set) {
-		for _, rows := range []int{1, 2, 3, 16, 31} {
-			ld := Columns + 5
+		for rows := 1; rows <= 70; rows++ {
+			ld := Columns + rows%6
 			src := guarded[uint16](t, (rows-1)*ld+Columns)
 			for i := range src {
 				src[i] = uint16(i*7 + 1)
@@ -334,27 +343,8 @@ func TestInterleave(t *testing.T) {
 
 func TestTiles(t *testing.T) {
 	everyTier(t, func(t *testing.T, s *Set) {
-		const rows, ld = 13, 41
-		r := rand.New(rand.NewPCG(8, 8))
-		tile := guardedCopy(t, random(r, rows*Columns))
-		to := guardedCopy(t, random(r, (rows-1)*ld+Columns))
-		factors, before := guardedCopy(t, random(r, rows)), slices.Clone(to)
-		s.AddTile(to, ld, tile, rows)
-		for i := range to {
-			want := before[i]
-			if i%ld < Columns {
-				want += tile[i/ld*Columns+i%ld]
-			}
-			if to[i] != want {
-				t.Fatalf("AddTile: [%d,%d] is %g, want %g", i/ld, i%ld, to[i], want)
-			}
-		}
-		scaled := guardedCopy(t, tile)
-		s.ScaleTile(scaled, factors, rows)
-		for i, v := range tile {
-			if scaled[i] != v*factors[i/Columns] {
-				t.Fatalf("ScaleTile: [%d,%d] is %g", i/Columns, i%Columns, scaled[i])
-			}
+		for rows := 1; rows <= 70; rows++ {
+			checkTiles(t, s, rows, Columns+rows%10)
 		}
 	})
 }
@@ -372,4 +362,29 @@ func TestFetch(t *testing.T) {
 	}
 	FetchF32(nil, 1, 1)
 	FetchBF16(nil, 1, 1)
+}
+
+func checkTiles(t *testing.T, s *Set, rows, ld int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(8, uint64(rows)))
+	tile := guardedCopy(t, random(r, rows*Columns))
+	to := guardedCopy(t, random(r, (rows-1)*ld+Columns))
+	factors, before := guardedCopy(t, random(r, rows)), slices.Clone(to)
+	s.AddTile(to, ld, tile, rows)
+	for i := range to {
+		want := before[i]
+		if i%ld < Columns {
+			want += tile[i/ld*Columns+i%ld]
+		}
+		if to[i] != want {
+			t.Fatalf("AddTile: [%d,%d] is %g, want %g", i/ld, i%ld, to[i], want)
+		}
+	}
+	scaled := guardedCopy(t, tile)
+	s.ScaleTile(scaled, factors, rows)
+	for i, v := range tile {
+		if scaled[i] != v*factors[i/Columns] {
+			t.Fatalf("ScaleTile: [%d,%d] is %g", i/Columns, i%Columns, scaled[i])
+		}
+	}
 }

@@ -36,7 +36,7 @@ func compare(t *testing.T, g *visiontest.Golden, name string, got []float32, lim
 // TestGolden compares both towers with torch, on a square image and on one that is not, in every tier.
 func TestGolden(t *testing.T) {
 	g := visiontest.Open(t, "testdata")
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
+	for tier := kernel.Generic; tier <= kernel.AMXBF16; tier++ {
 		t.Run(tier.String(), func(t *testing.T) {
 			restore, err := kernel.Force(tier)
 			if err != nil {

@@ -24,6 +24,11 @@ func newAssembly() *assembly { return &assembly{constants: map[uint32]bool{}, mo
 // function starts a function without frame or results. Parameters are "name type", the types
 // ptr (unsafe.Pointer), int and float32.
 func (a *assembly) function(name, doc string, params ...string) {
+	a.framed(name, doc, 0, params...)
+}
+
+// framed starts a function that has so many bytes of its own at 0(SP).
+func (a *assembly) framed(name, doc string, frame int, params ...string) {
 	a.offsets = map[string]int{}
 	size := 0
 	var list []string
@@ -43,7 +48,7 @@ func (a *assembly) function(name, doc string, params ...string) {
 		fmt.Fprintf(&a.decls, "// %s %s\n//\n", name, doc)
 	}
 	fmt.Fprintf(&a.decls, "//go:noescape\n%s\n\n", signature)
-	fmt.Fprintf(&a.text, "// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", signature, name, size)
+	fmt.Fprintf(&a.text, "// %s\nTEXT ·%s(SB), NOSPLIT, $%d-%d\n", signature, name, frame, size)
 }
 
 // op writes instructions, one a line.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,6 +37,25 @@ var encodings = []struct {
 	{toBF16(2, 1, 0), "62f2774872d0", "vcvtne2ps2bf16 zmm2,zmm1,zmm0"},
 	{toBF16(4, 8, 3), "62f23f4872e3", "vcvtne2ps2bf16 zmm4,zmm8,zmm3"},
 	{prefetchWrite(0x40), "0f0d4f40", "prefetchw BYTE PTR [rdi+0x40]"},
+	{configureTiles("AX"), "c4e2784900", "ldtilecfg [rax]"},
+	{configureTiles("SP"), "c4e278490424", "ldtilecfg [rsp]"},
+	{configureTiles("R9"), "c4c2784901", "ldtilecfg [r9]"},
+	{configureTiles("R12"), "c4c278490424", "ldtilecfg [r12]"},
+	{releaseTiles(), "c4e27849c0", "tilerelease"},
+	{zeroTile(0), "c4e27b49c0", "tilezero tmm0"},
+	{zeroTile(7), "c4e27b49f8", "tilezero tmm7"},
+	{loadTile(4, "SI", "BX", 0), "c4e27b4b241e", "tileloadd tmm4,[rsi+rbx*1]"},
+	{loadTile(7, "DI", "CX", 64), "c4e27b4b7c0f40", "tileloadd tmm7,[rdi+rcx*1+0x40]"},
+	{loadTile(1, "R9", "R10", 64), "c4827b4b4c1140", "tileloadd tmm1,[r9+r10*1+0x40]"},
+	{loadTile(5, "AX", "BX", -128), "c4e27b4b6c1880", "tileloadd tmm5,[rax+rbx*1-0x80]"},
+	{storeTile(0, "DX", "R8", 0), "c4a27a4b0402", "tilestored [rdx+r8*1],tmm0"},
+	{storeTile(1, "DX", "R8", 64), "c4a27a4b4c0240", "tilestored [rdx+r8*1+0x40],tmm1"},
+	{storeTile(3, "R11", "CX", 0), "c4c27a4b1c0b", "tilestored [r11+rcx*1],tmm3"},
+	{multiplyBF16(0, 4, 6), "c4e24a5cc4", "tdpbf16ps tmm0,tmm4,tmm6"},
+	{multiplyBF16(1, 4, 7), "c4e2425ccc", "tdpbf16ps tmm1,tmm4,tmm7"},
+	{multiplyBF16(3, 5, 7), "c4e2425cdd", "tdpbf16ps tmm3,tmm5,tmm7"},
+	{multiplyBytes(0, 4, 6), "c4e2495ec4", "tdpbusd tmm0,tmm4,tmm6"},
+	{multiplyBytes(3, 5, 7), "c4e2415edd", "tdpbusd tmm3,tmm5,tmm7"},
 }
 
 func TestEncodings(t *testing.T) {
@@ -48,25 +66,55 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
+// everyRegister encodes instructions with all numbers of vectors, tiles and general registers, and
+// returns how objdump prints them.
+func everyRegister() (code []byte, want []string) {
+	add := func(instruction []byte, format string, args ...any) {
+		code = append(code, instruction...)
+		want = append(want, fmt.Sprintf(format, args...))
+	}
+	for i := range 32 {
+		add(dotBF16(i, 31-i, (i*7+3)%32), "vdpbf16ps zmm%d,zmm%d,zmm%d", i, 31-i, (i*7+3)%32)
+		add(toBF16(i, (i*5+1)%32, 31-i), "vcvtne2ps2bf16 zmm%d,zmm%d,zmm%d", i, (i*5+1)%32, 31-i)
+	}
+	for i := range 8 {
+		add(multiplyBF16(i, (i+3)%8, (i+5)%8), "tdpbf16ps tmm%d,tmm%d,tmm%d", i, (i+3)%8, (i+5)%8)
+		add(multiplyBytes(i, (i+1)%8, (i+6)%8), "tdpbusd tmm%d,tmm%d,tmm%d", i, (i+1)%8, (i+6)%8)
+		add(zeroTile(i), "tilezero tmm%d", i)
+	}
+	names := make([]string, len(generalRegisters))
+	for i, name := range generalRegisters {
+		names[i] = strings.ToLower(name)
+		if i < 8 {
+			names[i] = "r" + names[i]
+		}
+	}
+	for i, base := range generalRegisters {
+		index := (i + 6) % len(names) // SP is no index
+		if base == "BP" || base == "R13" || generalRegisters[index] == "SP" {
+			continue
+		}
+		add(loadTile(i%8, base, generalRegisters[index], 0),
+			"tileloadd tmm%d,[%s+%s*1]", i%8, names[i], names[index])
+		add(storeTile(i%8, base, generalRegisters[index], 64),
+			"tilestored [%s+%s*1+0x40],tmm%d", names[i], names[index], i%8)
+		add(configureTiles(base), "ldtilecfg [%s]", names[i])
+	}
+	return code, want
+}
+
 // TestDisassembly asks objdump about the encodings, and about all register numbers.
 func TestDisassembly(t *testing.T) {
 	objdump, err := exec.LookPath("objdump")
 	if err != nil {
 		t.Skipf("objdump is absent: %v; the encodings were compared with stored bytes only", err)
 	}
-	var code bytes.Buffer
-	var want []string
+	code, want := everyRegister()
 	for _, e := range encodings {
-		code.Write(e.code)
+		code = append(code, e.code...)
 		want = append(want, e.assembly)
 	}
-	for i := range 32 {
-		code.Write(dotBF16(i, 31-i, (i*7+3)%32))
-		want = append(want, fmt.Sprintf("vdpbf16ps zmm%d,zmm%d,zmm%d", i, 31-i, (i*7+3)%32))
-		code.Write(toBF16(i, (i*5+1)%32, 31-i))
-		want = append(want, fmt.Sprintf("vcvtne2ps2bf16 zmm%d,zmm%d,zmm%d", i, (i*5+1)%32, 31-i))
-	}
-	got := disassemble(t, objdump, code.Bytes(), "-m", "i386:x86-64", "-M", "intel")
+	got := disassemble(t, objdump, code, "-m", "i386:x86-64", "-M", "intel")
 	compareLines(t, got, want)
 }
 

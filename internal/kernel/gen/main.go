@@ -2,7 +2,7 @@
 // count, and the vector functions. Run it with `go generate` in internal/kernel.
 //
 // One skeleton serves every tier of an architecture, so that a fix is made once; the instructions
-// that the Go assembler does not know are encoded here (evex.go for amd64, a64.go for arm64) and
+// that the Go assembler does not know are encoded here (evex.go and vex.go for amd64, a64.go for arm64) and
 // tested against stored bytes.
 package main
 
@@ -22,7 +22,7 @@ func main() {
 
 // files returns every generated file by name.
 func files() map[string]string {
-	gemm, vector := newAssembly(), newAssembly()
+	gemm, vector, amx := newAssembly(), newAssembly(), newAssembly()
 	gemm.matrixKernels()
 	gemm.peaks()
 	vector.vectorFunctions()
@@ -30,6 +30,7 @@ func files() map[string]string {
 	gemmNEON.matrixKernels()
 	gemmNEON.peaks()
 	vectorNEON.vectorFunctions()
+	amx.amxFunctions()
 	return map[string]string{
 		"zz_gemm_arm64.s":    gemmNEON.source(),
 		"zz_vector_arm64.s":  vectorNEON.source(),
@@ -37,7 +38,9 @@ func files() map[string]string {
 		"zz_vector_arm64.go": vectorNEON.declarations(""),
 		"zz_gemm_amd64.s":    gemm.source(),
 		"zz_vector_amd64.s":  vector.source(),
+		"zz_amx_amd64.s":     amx.source(),
 		"zz_gemm_amd64.go":   gemm.declarations(gemm.tables()),
 		"zz_vector_amd64.go": vector.declarations(""),
+		"zz_amx_amd64.go":    amx.declarations(""),
 	}
 }
