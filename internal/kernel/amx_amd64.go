@@ -13,9 +13,8 @@ const (
 	stepBytesAMX = tileWords * 4 * Columns // bytes of a panel that one step multiplies by
 )
 
-// callRowsAMX is the number of rows of a call: shaping the tiles takes as long as some products,
-// so that a call is worth several blocks. (Intel gives a latency of 204 cycles for LDTILECFG, and
-// 16 for each product.)
+// callRowsAMX is the number of rows of a call. Shaping the tiles is expected to take as long as
+// several products, so a call is worth several blocks; the number is a guess, not measured.
 const callRowsAMX = 4 * blockRowsAMX
 
 // amxFunc computes c = init + a·b over steps of k for rows in blocks of equal height.

@@ -24,10 +24,9 @@ var hasTiles = sync.OnceValue(func() bool {
 	if low, _ := xgetbv(); low&tileState != tileState {
 		return false
 	}
-	// Palette 1: bytes of a tile, of a row, and the numbers of rows and of tiles.
-	const leaf, palette = 0x1d, 1
-	_, b, c, _ := cpuid(leaf, palette)
-	return b&0xffff >= tileBytesAMX && b>>16 >= 8 && c&0xffff >= tileRowsAMX
+	const leaf, palette, tiles = 0x1d, 1, 8
+	_, b, c, _ := cpuid(leaf, palette) // bytes of a row and tiles; rows
+	return b&0xffff >= tileBytesAMX && b>>16 >= tiles && c&0xffff >= tileRowsAMX
 })
 
 // tilesPermitted asks the operating system, once, for the use of tiles.
