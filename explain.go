@@ -102,7 +102,7 @@ func (v *Vision) Explain(ctx context.Context, photo *Photo, texts []string, o Ex
 	if err != nil {
 		return nil, fmt.Errorf("explain %s: %w", photo.Path, err)
 	}
-	relevance, err := encoded.Relevance(ctx, vectors)
+	relevance, err := v.relevance(ctx, explainer, encoded, vectors)
 	if err != nil {
 		return nil, fmt.Errorf("explain %s: %w", photo.Path, err)
 	}
@@ -127,6 +127,20 @@ func (v *Vision) Explain(ctx context.Context, photo *Photo, texts []string, o Ex
 		e.Maps = append(e.Maps, m)
 	}
 	return e, nil
+}
+
+// relevance returns the maps [len(texts), rows, columns], corrected where the model needs it.
+func (v *Vision) relevance(
+	ctx context.Context, explainer *legrad.Explainer, im *legrad.Image, texts [][]float32,
+) ([][]float32, error) {
+	if !explainer.Corrects() {
+		return im.Relevance(ctx, texts)
+	}
+	empty, err := v.texts(ctx, []string{legrad.EmptyText})
+	if err != nil {
+		return nil, err
+	}
+	return im.CorrectedRelevance(ctx, texts, empty[0].Embedding)
 }
 
 // Raw returns the map as it was computed, not scaled, spread over width × height pixels
