@@ -36,8 +36,8 @@ func LayoutNamed(name string) (Layout, error) {
 // Tile is one text's map.
 type Tile struct {
 	Title  string
-	Detail string // one or two lines
-	Heat          []float32 // [height, width] of the picture, 0…1
+	Detail string    // one or two lines
+	Heat   []float32 // [height, width] of the picture, 0…1
 }
 
 // Options tunes [Draw]. The zero value is what people look at best.

@@ -43,11 +43,11 @@ type report struct {
 	Model       string  `json:"model"`
 	Tokens      int     `json:"tokens"`
 	LoadCPU     float64 `json:"load_cpu_s"`
-	ImageCPU    float64 `json:"image_cpu_s"`      // one encode, the least of all
-	ExplainCPU  float64 `json:"explain_cpu_s"`    // the same encode with the model's map layers, and one map
-	LoadPeak    float64 `json:"load_peak_mib"`    // resident, of files mapped too
-	Peak        float64 `json:"peak_mib"`         // after everything
-	EncodePeak  float64 `json:"encode_peak_mib"`  // after load and encode
+	ImageCPU    float64 `json:"image_cpu_s"`     // one encode, the least of all
+	ExplainCPU  float64 `json:"explain_cpu_s"`   // the same encode with the model's map layers, and one map
+	LoadPeak    float64 `json:"load_peak_mib"`   // resident, of files mapped too
+	Peak        float64 `json:"peak_mib"`        // after everything
+	EncodePeak  float64 `json:"encode_peak_mib"` // after load and encode
 	TextsMissed string  `json:"texts,omitempty"` // why there are none
 }
 
