@@ -34,6 +34,7 @@ type MethodOptions struct {
 	Layers    []int        // of LeGrad (none: the last two), rollout and Chefer (none: all): which take part
 	Rows      Rows         // of attention, attentioncam, rollout and chefer
 	Precision nn.Precision // of LeGrad's products; the others' gradients are float32
+	Empty     []float32    // the vector of [EmptyText], where LeGrad's maps are to be corrected with it; nil for not
 }
 
 // methods makes each method by its name.

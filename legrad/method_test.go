@@ -217,7 +217,8 @@ func TestWrongMethods(t *testing.T) {
 		want string
 	}{
 		{
-			"grad-cam", MethodOptions{},
+			"grad-cam",
+			MethodOptions{},
 			"there are legrad, attention, attentioncam, chefer, gradcam, maskclip, rollout, similarity",
 		},
 		{"chefer", MethodOptions{Layers: []int{3}}, "layers 0 to 2"},

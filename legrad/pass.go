@@ -122,7 +122,10 @@ func run(
 }
 
 // explainer makes an [Explainer] a drawer.
-type explainer struct{ *Explainer }
+type explainer struct {
+	*Explainer
+	empty []float32 // nil where maps are not corrected
+}
 
 func newLeGrad(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	e, err := New(tower, Options{Layers: opts.Layers, Precision: opts.Precision})
@@ -132,7 +135,10 @@ func newLeGrad(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	if opts.Rows != PooledRows {
 		return nil, errors.New("it reads every row of attention alike")
 	}
-	return &explainer{e}, nil
+	if opts.Empty != nil && len(opts.Empty) != tower.Size() {
+		return nil, fmt.Errorf("the empty text has a vector of %d values, the model's have %d", len(opts.Empty), tower.Size())
+	}
+	return &explainer{e, opts.Empty}, nil
 }
 
 func (e *explainer) reads(layer int) keeps {
@@ -153,6 +159,9 @@ func (e *explainer) draw(ctx context.Context, p *pass, texts [][]float32) ([][]f
 			return nil, err
 		}
 		im.layers = append(im.layers, at)
+	}
+	if e.empty != nil {
+		return im.CorrectedRelevance(ctx, texts, e.empty)
 	}
 	return im.Relevance(ctx, texts)
 }

@@ -38,12 +38,9 @@ func NewBlockBackward(l *EncoderLayer) *BlockBackward {
 	if !l.PreNorm {
 		panic("nn: the way back through a block needs one that is pre-norm")
 	}
-	back := func(l *Linear) *Linear {
-		return NewLinear(transposed(l.Weight(), l.Out, l.In), nil, l.Out, l.In, FP32)
-	}
 	return &BlockBackward{
 		Width: l.QKV.In, Wide: l.Up.Out, Heads: l.Heads, activation: kernel.Activation(l.Activation),
-		down: back(l.Down), up: back(l.Up), out: back(l.Out), qkv: back(l.QKV),
+		down: l.Down.Transposed(), up: l.Up.Transposed(), out: l.Out.Transposed(), qkv: l.QKV.Transposed(),
 		attention: l.AttentionNorm, before: l.FeedForwardNorm,
 	}
 }
@@ -151,25 +148,15 @@ func (b *BlockBackward) feedForward(w *workspace, kept *Kept, gradient []float32
 	return stream
 }
 
-// backward replaces each row g of gradient [n, d] by LNᵀ(g) at the row of x [n, d].
+// backward replaces each row of gradient [n, d] by LNᵀ of it at the row of x [n, d].
 func (l *LayerNorm) backward(w *workspace, gradient, x []float32, n int) {
 	d := len(l.Gain)
 	const step = 16
-	w.do((n+step-1)/step, float64(n*d)*32, func(worker, item int) {
-		normed := w.workers[worker].scores.floats(d)
+	w.do((n+step-1)/step, float64(n*d)*32, func(_, item int) {
+		p := NormPoint{gain: l.Gain, normed: make([]float64, d)}
 		for i := item * step; i < min(n, (item+1)*step); i++ {
-			r := standardise(normed, x[i*d:][:d], l.Epsilon)
-			row := gradient[i*d:][:d]
-			mean, tilt := 0.0, 0.0
-			for j, g := range row {
-				y := float64(g) * float64(l.Gain[j])
-				mean += y
-				tilt += y * float64(normed[j])
-			}
-			mean, tilt = mean/float64(d), tilt/float64(d)
-			for j, g := range row {
-				row[j] = float32(r * (float64(g)*float64(l.Gain[j]) - mean - float64(normed[j])*tilt))
-			}
+			p.scale = standardise(p.normed, x[i*d:][:d], l.Epsilon)
+			p.Back(gradient[i*d:][:d])
 		}
 	})
 }

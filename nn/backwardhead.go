@@ -46,7 +46,7 @@ func (h *headBackward) inputs(w *workspace, qkv []float32, head, heads int) {
 	n, size := h.n, h.size
 	scale := 1 / math.Sqrt(float64(size))
 	const step = 16
-	shared.do(w.threads, (n+step-1)/step, float64(n*n)*4, func(_, item int) {
+	w.do((n+step-1)/step, float64(n*n)*4, func(_, item int) {
 		for i := item * step; i < min(n, (item+1)*step); i++ {
 			weights, row := h.shares[i*n:][:n], h.slope[i*n:][:n]
 			mean := 0.0

@@ -26,9 +26,12 @@ func ParsePart(name string) (Part, error) {
 	return "", fmt.Errorf("part %q is not known: there are test, choose, train, all", name)
 }
 
-// part says what a photo is for: what its split says; else, of the sets that the default model was trained
-// with, what training/vision/data.py decides by its line; else it is for tests.
-func (s *Set) part(p *Photo) Part {
+// none is the part of photos that a set with splits leaves out of them.
+const none Part = ""
+
+// part says what a photo is for: in a set with splits what its own says; else, of the sets that the default model
+// was trained with, what training/vision/data.py decides by its line; else it is for tests.
+func (s *Set) part(p *Photo, splits bool) Part {
 	switch p.Split {
 	case "train":
 		return Train
@@ -36,6 +39,9 @@ func (s *Set) part(p *Photo) Part {
 		return Choose
 	case "test":
 		return Test
+	}
+	if splits {
+		return none
 	}
 	switch s.Name {
 	case "coco-seg": // even lines, counted from 1, are for tests; of the odd ones every sixth chooses
@@ -58,12 +64,23 @@ func (s *Set) part(p *Photo) Part {
 	return Test
 }
 
+// splits reports whether any photo has a split.
+func (s *Set) splits() bool {
+	for i := range s.Photos {
+		if s.Photos[i].Split != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // Select returns the photos of a part, at most limit of them, drawn at random but always the same for one
 // seed, in their order. A limit of 0 or less is none. A part without a photo is an error.
 func (s *Set) Select(part Part, limit int, seed uint64) ([]*Photo, error) {
 	var chosen []*Photo
+	splits := s.splits()
 	for i := range s.Photos {
-		if part == All || s.part(&s.Photos[i]) == part {
+		if part == All || s.part(&s.Photos[i], splits) == part {
 			chosen = append(chosen, &s.Photos[i])
 		}
 	}

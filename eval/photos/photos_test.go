@@ -166,7 +166,9 @@ func TestParts(t *testing.T) {
 			t.Errorf("%s: %v photos of test, choose, train; want %v", name, got, want)
 		}
 	}
-	s := &Set{Name: "coco-seg", Photos: []Photo{{Split: "test"}, {Line: 1, Split: "train"}, {Line: 2, Split: "val"}}}
+	s := &Set{Name: "coco-seg", Photos: []Photo{
+		{Split: "test"}, {Line: 1, Split: "train"}, {Line: 2, Split: "val"}, {Line: 3}, {Line: 5, Split: "spare"},
+	}}
 	for part, line := range map[Part]int{Test: 0, Train: 1, Choose: 2} {
 		if photos, err := s.Select(part, 0, 1); err != nil || len(photos) != 1 || photos[0].Line != line {
 			t.Errorf("a split goes before a line: %s has %v, %v", part, photos, err)

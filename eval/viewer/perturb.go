@@ -7,12 +7,13 @@ import (
 
 	"evident/eval"
 	"evident/legrad"
+	"evident/model/vision"
 )
 
 // Classifier returns the model as a classifier by names, of pictures at the size of its vectors, with methods that
 // say where a class is seen; the first is judged.
-func (v *Viewer) Classifier(methods ...string) (eval.Classifier, error) {
-	d, err := v.drawer(methods)
+func (v *Viewer) Classifier(ctx context.Context, methods ...string) (eval.Classifier, error) {
+	d, err := v.drawer(ctx, methods)
 	if err != nil {
 		return nil, err
 	}
@@ -21,12 +22,12 @@ func (v *Viewer) Classifier(methods ...string) (eval.Classifier, error) {
 
 type classifier struct {
 	*drawer
-	classes [][]float32
+	texts []vision.Text // of the classes
 }
 
 // SetClasses implements [eval.Classifier].
 func (c *classifier) SetClasses(ctx context.Context, names []string) (err error) {
-	c.classes, err = c.Names(ctx, names)
+	c.texts, err = c.classes(ctx, names)
 	return err
 }
 
@@ -56,7 +57,7 @@ func (s *subject) Grid() (height, width int) {
 
 // Relevance implements [eval.Subject].
 func (s *subject) Relevance(ctx context.Context, class int) ([][]float32, error) {
-	maps, err := legrad.MapsOf(ctx, s.methods, s.pixels, s.height, s.width, s.classes[class:class+1])
+	maps, err := legrad.MapsOf(ctx, s.methods, s.pixels, s.height, s.width, embeddings(s.texts[class:class+1]))
 	if err != nil {
 		return nil, err
 	}
@@ -73,14 +74,10 @@ func (s *subject) Class(ctx context.Context, removed []bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	best, highest := 0, 0.0
-	for i, text := range s.classes {
-		sum := 0.0
-		for j, v := range text {
-			sum += float64(v) * float64(im.Embedding[j])
-		}
-		if i == 0 || sum > highest {
-			best, highest = i, sum
+	best, highest := 0, float32(0)
+	for i := range s.texts {
+		if logit := s.model.Logit(im, &s.texts[i]); i == 0 || logit > highest {
+			best, highest = i, logit
 		}
 	}
 	return best, nil

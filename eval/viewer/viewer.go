@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"evident/internal/picture"
 	"evident/legrad"
 	"evident/model/vision"
+	"evident/model/vit"
 )
 
 // Options tunes [New]. The zero value is the model's own choice.
@@ -28,7 +30,7 @@ type Viewer struct {
 
 	mu       sync.Mutex
 	prepared map[string]legrad.Method // by specification
-	named    map[string][]float32     // vectors of class names asked for before
+	named    map[string]vision.Text   // class names asked for before
 }
 
 // New prepares a model.
@@ -50,7 +52,7 @@ func New(model *vision.Model, opts Options) (*Viewer, error) {
 		return nil, fmt.Errorf("the prompt %q has no {} where the class name goes", opts.Prompt)
 	}
 	return &Viewer{
-		model: model, opts: opts, prepared: map[string]legrad.Method{}, named: map[string][]float32{},
+		model: model, opts: opts, prepared: map[string]legrad.Method{}, named: map[string]vision.Text{},
 	}, nil
 }
 
@@ -59,8 +61,8 @@ func (v *Viewer) MapSize() int { return v.opts.MapSize }
 
 // Seer returns the model with methods as an evaluation asks it; the first is judged. See [ParseMethod] for how they
 // are named.
-func (v *Viewer) Seer(methods ...string) (eval.Seer, error) {
-	d, err := v.drawer(methods)
+func (v *Viewer) Seer(ctx context.Context, methods ...string) (eval.Seer, error) {
+	d, err := v.drawer(ctx, methods)
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +76,10 @@ type drawer struct {
 	methods []legrad.Method
 }
 
-func (v *Viewer) drawer(methods []string) (*drawer, error) {
+func (v *Viewer) drawer(ctx context.Context, methods []string) (*drawer, error) {
 	d := &drawer{Viewer: v, names: methods}
 	for _, name := range methods {
-		m, err := v.method(name)
+		m, err := v.method(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +92,7 @@ func (v *Viewer) drawer(methods []string) (*drawer, error) {
 func (d *drawer) Methods() []string { return d.names }
 
 // method returns a method by its specification.
-func (v *Viewer) method(specification string) (legrad.Method, error) {
+func (v *Viewer) method(ctx context.Context, specification string) (legrad.Method, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if m, ok := v.prepared[specification]; ok {
@@ -100,8 +102,17 @@ func (v *Viewer) method(specification string) (legrad.Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name == "legrad" && opts.Layers == nil {
-		opts.Layers = v.model.MapLayers
+	if name == "legrad" {
+		if opts.Layers == nil {
+			opts.Layers = v.model.MapLayers
+		}
+		if pool, ok := v.model.Pool.(vit.AttentionPool); ok && pool.AnswersAll() {
+			empty, err := v.Texts(ctx, []string{legrad.EmptyText})
+			if err != nil {
+				return nil, err
+			}
+			opts.Empty = empty[0]
+		}
 	}
 	m, err := legrad.NewMethod(name, v.model.Tower, opts)
 	if err != nil {
@@ -113,23 +124,32 @@ func (v *Viewer) method(specification string) (legrad.Method, error) {
 
 // Names implements [eval.Embedder]: vectors of class names in the prompt.
 func (v *Viewer) Names(ctx context.Context, names []string) ([][]float32, error) {
+	texts, err := v.classes(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	return embeddings(texts), nil
+}
+
+// classes encodes class names in the prompt, each once.
+func (v *Viewer) classes(ctx context.Context, names []string) ([]vision.Text, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var missing, texts []string
+	var missing, prompts []string
 	for _, name := range names {
-		if v.named[name] == nil {
+		if _, ok := v.named[name]; !ok {
 			missing = append(missing, name)
-			texts = append(texts, strings.ReplaceAll(v.opts.Prompt, "{}", name))
+			prompts = append(prompts, strings.ReplaceAll(v.opts.Prompt, "{}", name))
 		}
 	}
-	vectors, err := v.Texts(ctx, texts)
+	texts, err := v.encode(ctx, prompts)
 	if err != nil {
 		return nil, err
 	}
 	for i, name := range missing {
-		v.named[name] = vectors[i]
+		v.named[name] = texts[i]
 	}
-	all := make([][]float32, len(names))
+	all := make([]vision.Text, len(names))
 	for i, name := range names {
 		all[i] = v.named[name]
 	}
@@ -138,18 +158,33 @@ func (v *Viewer) Names(ctx context.Context, names []string) ([][]float32, error)
 
 // Texts implements [eval.Embedder].
 func (v *Viewer) Texts(ctx context.Context, texts []string) ([][]float32, error) {
+	encoded, err := v.encode(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	return embeddings(encoded), nil
+}
+
+// encode encodes texts, some hundreds at a time.
+func (v *Viewer) encode(ctx context.Context, texts []string) ([]vision.Text, error) {
 	const together = 256
-	var vectors [][]float32
-	for from := 0; from < len(texts); from += together {
-		found, err := v.model.EncodeTexts(ctx, texts[from:min(len(texts), from+together)])
+	var all []vision.Text
+	for part := range slices.Chunk(texts, together) {
+		encoded, err := v.model.EncodeTexts(ctx, part)
 		if err != nil {
 			return nil, err
 		}
-		for _, t := range found {
-			vectors = append(vectors, t.Embedding)
-		}
+		all = append(all, encoded...)
 	}
-	return vectors, nil
+	return all, nil
+}
+
+func embeddings(texts []vision.Text) [][]float32 {
+	vectors := make([][]float32, len(texts))
+	for i := range texts {
+		vectors[i] = texts[i].Embedding
+	}
+	return vectors
 }
 
 // Picture implements [eval.Embedder].

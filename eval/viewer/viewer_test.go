@@ -96,7 +96,7 @@ func TestViewer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := v.Seer("legrad", "rollout")
+	s, err := v.Seer(ctx, "legrad", "rollout")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestSubject(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	c, err := v.Classifier(legrad.MethodNames()...)
+	c, err := v.Classifier(ctx, legrad.MethodNames()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestWrongOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, method := range []string{"guessing", "legrad@12", "gradcam/cls"} {
-		if _, err := v.Seer(method); err == nil {
+		if _, err := v.Seer(context.Background(), method); err == nil {
 			t.Errorf("%s is a method", method)
 		}
 	}

@@ -49,7 +49,7 @@ var photoTasks = []photoTask{
 		long: `Ask where each class of each photo is, and look whether the map's highest point lies inside the
 class's outline.`,
 		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
-			seer, err := v.Seer(o.methods()...)
+			seer, err := v.Seer(ctx, o.methods()...)
 			if err != nil {
 				return nil, usageError("%v", err)
 			}
@@ -66,7 +66,7 @@ The threshold is fixed on photos that are not reported on: those of the set's ow
 of the set named with --choose. Where there are none, each half of the photos is judged at the threshold
 that is best on the other half.`,
 		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
-			seer, err := v.Seer(o.methods()...)
+			seer, err := v.Seer(ctx, o.methods()...)
 			if err != nil {
 				return nil, usageError("%v", err)
 			}
@@ -88,7 +88,7 @@ that is best on the other half.`,
 ("negative_auc", high is good), and watch how long the model still names the class that it sees in the
 whole photo, among all first labels of the set.`,
 		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
-			model, err := v.Classifier(o.methods()...)
+			model, err := v.Classifier(ctx, o.methods()...)
 			if err != nil {
 				return nil, usageError("%v", err)
 			}
