@@ -152,7 +152,9 @@ func TestSigLIPEncode(t *testing.T) {
 		{"siglip", `{"pad_token": "<pad>"}`, 1, 0},
 		{"siglip", `{"pad_token": {"content": "</s>"}}`, 1, 1},
 		{"gemma", "", 1, 0},
-		{"gemma", `{"pad_token": "<eos>"}`, 1, 0}, // tokenizer.json says it already
+		{"gemma", `{"pad_token": "<eos>"}`, 1, 1}, // wins over tokenizer.json, as in the references
+		{"gemma", `{"tokenizer_class": "GemmaTokenizer", "add_bos_token": false, "add_eos_token": true,
+			"eos_token": "<bos>", "pad_token": null}`, 2, 0},
 	} {
 		s, err := newSigLIP(files[c.name], []byte(c.config), SigLIPOptions{})
 		if err != nil {
@@ -179,6 +181,21 @@ func TestSigLIPEncode(t *testing.T) {
 		empty, _ := s.Encode("")
 		if empty[0] != c.end || len(empty) != 64 {
 			t.Errorf("%s: the empty text is %v", c.name, empty)
+		}
+	}
+	config := `{"tokenizer_class": "GemmaTokenizerFast", "add_eos_token": false, "bos_token": {"content": "<bos>"}}`
+	s, err := newSigLIP(files["gemma"], []byte(config), SigLIPOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, _ := s.Encode(""); ids[0] != 2 || ids[1] != 0 {
+		t.Errorf("Gemma's class begins a text with %v, want its <bos> and padding", ids[:2])
+	}
+	for _, config := range []string{
+		`{"pad_token": "<none>"}`, `{"pad_token": 3}`, `{`, `{"tokenizer_class": "Gemma", "add_eos_token": true}`,
+	} {
+		if _, err := newSigLIP(files["gemma"], []byte(config), SigLIPOptions{}); err == nil {
+			t.Errorf("the settings %s are taken", config)
 		}
 	}
 	if _, err := newSigLIP(files["siglip"], nil, SigLIPOptions{Context: 1}); err == nil {

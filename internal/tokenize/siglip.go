@@ -25,7 +25,7 @@ type SigLIP struct {
 }
 
 // LoadSigLIP reads the tokenizer of a SigLIP folder, tokenizer.json; tokenizer_config.json beside it may name
-// the padding.
+// the padding, and what stands around a text.
 func LoadSigLIP(folder fs.FS, opts SigLIPOptions) (*SigLIP, error) {
 	data, err := fs.ReadFile(folder, "tokenizer.json")
 	if err != nil {
@@ -50,37 +50,82 @@ func newSigLIP(data, config []byte, opts SigLIPOptions) (*SigLIP, error) {
 	if err != nil {
 		return nil, err
 	}
+	var c sigLIPConfig
+	if len(config) > 0 {
+		if err := json.Unmarshal(config, &c); err != nil {
+			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
+		}
+	}
+	if err := c.surround(pieces); err != nil {
+		return nil, fmt.Errorf("tokenizer_config.json: %w", err)
+	}
 	if around := len(pieces.before) + len(pieces.after); opts.Context <= around {
 		return nil, fmt.Errorf("a context of %d has no room beside %d special tokens", opts.Context, around)
 	}
 	s := &SigLIP{pieces: pieces, opts: opts}
-	s.padding, err = pieces.paddingOf(config)
+	s.padding, err = c.padding(pieces)
 	return s, err
 }
 
-// paddingOf returns the padding: what the tokenizer's own file says, else what tokenizer_config.json says, else
-// the end for SigLIP and <pad> for SigLIP 2, as they were trained.
-func (s *SentencePiece) paddingOf(config []byte) (int32, error) {
-	if s.padding >= 0 {
+// sigLIPConfig is what tokenizer_config.json may change.
+type sigLIPConfig struct {
+	Class    string    `json:"tokenizer_class"`
+	AddBegin *bool     `json:"add_bos_token"`
+	AddEnd   *bool     `json:"add_eos_token"`
+	Begin    tokenName `json:"bos_token"`
+	End      tokenName `json:"eos_token"`
+	Padding  tokenName `json:"pad_token"`
+}
+
+// tokenName is a token's content, written as a string or as an object.
+type tokenName string
+
+// UnmarshalJSON reads either form; null is none.
+func (n *tokenName) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, (*string)(n)) == nil {
+		return nil
+	}
+	var whole struct{ Content string }
+	err := json.Unmarshal(data, &whole)
+	*n = tokenName(whole.Content)
+	return err
+}
+
+// surround sets what stands around a text, where transformers' class does so whatever tokenizer.json says.
+func (c *sigLIPConfig) surround(s *SentencePiece) error {
+	if !strings.HasPrefix(c.Class, "Gemma") || c.AddBegin == nil && c.AddEnd == nil {
+		return nil
+	}
+	s.before, s.after = nil, nil
+	for _, one := range []struct {
+		add  bool
+		name tokenName
+		to   *[]int32
+	}{{or(c.AddBegin, true), c.Begin, &s.before}, {or(c.AddEnd, false), c.End, &s.after}} {
+		if !one.add {
+			continue
+		}
+		id, err := s.need(string(one.name))
+		if err != nil {
+			return err
+		}
+		*one.to = []int32{id}
+	}
+	return nil
+}
+
+// padding returns the id that pads: what tokenizer_config.json says, as in the references, else what
+// tokenizer.json says, else the end for SigLIP and <pad> for SigLIP 2, as they were trained.
+func (c *sigLIPConfig) padding(s *SentencePiece) (int32, error) {
+	name := string(c.Padding)
+	switch {
+	case name != "":
+	case s.padding >= 0:
 		return s.padding, nil
-	}
-	name := "<pad>"
-	if s.unigram {
+	case s.unigram:
 		name = "</s>"
-	}
-	if len(config) > 0 {
-		var c struct {
-			Padding json.RawMessage `json:"pad_token"` // a string, or an object with content
-		}
-		if err := json.Unmarshal(config, &c); err != nil {
-			return 0, fmt.Errorf("tokenizer_config.json: %w", err)
-		}
-		var whole struct{ Content string }
-		if json.Unmarshal(c.Padding, &whole.Content) == nil || json.Unmarshal(c.Padding, &whole) == nil {
-			if whole.Content != "" {
-				name = whole.Content
-			}
-		}
+	default:
+		name = "<pad>"
 	}
 	id, err := s.need(name)
 	if err != nil {

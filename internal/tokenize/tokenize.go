@@ -4,6 +4,8 @@
 // Ids and offsets are those of the reference tokenizers (Hugging Face tokenizers 0.22), except
 // that offsets count bytes, not characters, and that text is only ever text: a document that
 // contains the characters "[SEP]" gets no separator token.
+//
+// [CLIP] and [SigLIP] cut the texts of vision-language models, which need no offsets.
 package tokenize
 
 import "fmt"
