@@ -105,17 +105,14 @@ func compareAttention(t *testing.T, a *goldentest.Arrays, tower *vit.Tower, text
 		t.Fatal(err)
 	}
 	a.Compare(t, "out_attn_last_layer", kept.Weights, 1e-5, false)
-	back := nn.NewBlockGradient(block, nn.FP32)
-	point, err := back.At(ctx, kept, n)
-	if err != nil {
-		t.Fatal(err)
-	}
+	back := nn.NewBlockBackward(block)
 	score := newHead(tower.Pool.(*vit.TokenPool)).at(vit.MeanToken(kept.Output, d))
 	_, shape = a.Floats(t, "out_attn_grad_last_layer")
 	var gradients []float32
 	for _, text := range texts[:shape[0]] {
+		every := slices.Repeat(score.gradients(text, n), n) // the same at each token
 		gradient := make([]float32, len(kept.Weights))
-		if err := back.AttentionGradient(ctx, point, score.gradients(text, n), gradient); err != nil {
+		if err := back.Run(ctx, kept, every, nn.Gradients{Weights: gradient}); err != nil {
 			t.Fatal(err)
 		}
 		gradients = append(gradients, gradient...)

@@ -144,7 +144,8 @@ func TestMismatch(t *testing.T) {
 			`tensor "visual.transformer.resblocks.1.ls_2.gamma" is missing`,
 		},
 		"open: left over": {
-			tensors(t, folder(t, "clip-open"), openWeights, more), `tensor "visual.extra.weight" [21 17]: the model of the config has no place`,
+			tensors(t, folder(t, "clip-open"), openWeights, more),
+			`tensor "visual.extra.weight" [21 17]: the model of the config has no place`,
 		},
 		"open: fewer layers": {
 			set(t, folder(t, "clip-open"), openConfig, map[string]any{"model_cfg.text_cfg.layers": 1}),
@@ -207,7 +208,8 @@ func TestRefused(t *testing.T) {
 		if strings.HasPrefix(want, "tokenizer") { // else the table's shape is wrong first
 			files = tensors(t, files, openWeights, func(all map[string]weights.Tensor) {
 				table := all["token_embedding.weight"]
-				all["token_embedding.weight"] = weights.Tensor{DType: table.DType, Shape: []int{200, 22}, Data: table.Data[:200*22*4]}
+				table.Shape, table.Data = []int{200, 22}, table.Data[:200*22*4]
+				all["token_embedding.weight"] = table
 			})
 		}
 		if _, err := load(files, clip.Options{}); err == nil || !strings.Contains(err.Error(), want) {
@@ -231,7 +233,8 @@ func TestPickleIsNotRead(t *testing.T) {
 	delete(files, openWeights)
 	files["open_clip_pytorch_model.bin"] = &fstest.MapFile{}
 	_, err := load(files, clip.Options{})
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "open_clip_pytorch_model.bin can hold code and is not read") {
+	const want = "open_clip_pytorch_model.bin can hold code and is not read"
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), want) {
 		t.Error(err)
 	}
 }
@@ -239,8 +242,8 @@ func TestPickleIsNotRead(t *testing.T) {
 // TestSameModel: other ways to write the same model down give the same bits.
 func TestSameModel(t *testing.T) {
 	position := func(all map[string]weights.Tensor) {
-		all["text_model.embeddings.position_ids"] = weights.Tensor{DType: weights.I64, Shape: []int{1, 1}, Data: make([]byte, 8)}
-		all["vision_model.embeddings.position_ids"] = weights.Tensor{DType: weights.I64, Shape: []int{1, 1}, Data: make([]byte, 8)}
+		ids := weights.Tensor{DType: weights.I64, Shape: []int{1, 1}, Data: make([]byte, 8)}
+		all["text_model.embeddings.position_ids"], all["vision_model.embeddings.position_ids"] = ids, ids
 		scale := all["logit_scale"]
 		all["logit_scale"] = weights.Tensor{DType: scale.DType, Shape: []int{1}, Data: scale.Data}
 	}
@@ -271,9 +274,12 @@ func TestSameModel(t *testing.T) {
 		files fs.FS
 	}{
 		"hf: position ids, a scale with a dimension": {"clip-hf", tensors(t, folder(t, "clip-hf"), hfWeights, position)},
-		"hf: the end as old configs have it":         {"clip-hf", set(t, folder(t, "clip-hf"), hfConfig, map[string]any{"text_config.eos_token_id": 2})},
+		"hf: the end as old configs have it": {"clip-hf", set(t, folder(t, "clip-hf"), hfConfig, map[string]any{
+			"text_config.eos_token_id": 2,
+		})},
 		"hf: configs in dicts": {"clip-hf", set(t, folder(t, "clip-hf"), hfConfig, map[string]any{
-			"vision_config_dict": vision, "text_config_dict": text, "vision_config.hidden_act": "relu", "text_config.hidden_size": 99,
+			"vision_config_dict": vision, "text_config_dict": text,
+			"vision_config.hidden_act": "relu", "text_config.hidden_size": 99,
 		})},
 		"open: what OpenAI's archives hold": {"clip-open", tensors(t, folder(t, "clip-open"), openWeights, archive)},
 		"open: the model's config alone":    {"clip-open", bare},
@@ -294,7 +300,8 @@ func TestSameModel(t *testing.T) {
 // TestActivation: quick_gelu comes from the config, and an option overrides it.
 func TestActivation(t *testing.T) {
 	plain := embeddings(t, mustLoad(t, folder(t, "clip-open"), clip.Options{}))
-	quick := embeddings(t, mustLoad(t, set(t, folder(t, "clip-open"), openConfig, map[string]any{"model_cfg.quick_gelu": true}), clip.Options{}))
+	changed := set(t, folder(t, "clip-open"), openConfig, map[string]any{"model_cfg.quick_gelu": true})
+	quick := embeddings(t, mustLoad(t, changed, clip.Options{}))
 	f := nn.QuickGELU
 	over := embeddings(t, mustLoad(t, folder(t, "clip-open"), clip.Options{Activation: &f}))
 	if slices.Equal(plain, quick) {
@@ -319,7 +326,8 @@ func TestRecipe(t *testing.T) {
 		Size: [2]int{35, 35}, Mode: picture.ShortestCrop, Mean: [3]float32{0.48145466, 0.4578275, 0.40821073},
 		Std: [3]float32{0.26862954, 0.26130258, 0.27577711},
 	}
-	if got := mustLoad(t, set(t, folder(t, "clip-open"), openConfig, map[string]any{"preprocess_cfg": nil}), clip.Options{}).Recipe; got != openAI {
+	bare := set(t, folder(t, "clip-open"), openConfig, map[string]any{"preprocess_cfg": nil})
+	if got := mustLoad(t, bare, clip.Options{}).Recipe; got != openAI {
 		t.Errorf("open_clip without preprocess_cfg: %+v, want %+v", got, openAI)
 	}
 	const processor = "preprocessor_config.json"
@@ -343,7 +351,8 @@ func TestRecipe(t *testing.T) {
 		"resample is 0, want": {"resample": 0},
 		"would need padding":  {"size": 20},
 	} {
-		if _, err := load(set(t, folder(t, "clip-hf"), processor, change), clip.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := load(set(t, folder(t, "clip-hf"), processor, change), clip.Options{})
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", change, err, want)
 		}
 	}

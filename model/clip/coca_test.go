@@ -16,13 +16,15 @@ import (
 // TestCoCa compares vectors of images and texts with open_clip's, in every tier: of the shared golden model, whose
 // texts are CLIP's, and of two of our own (tools/ref/siglip.py).
 func TestCoCa(t *testing.T) {
-	for name, open := range map[string]func() *goldentest.Arrays{
-		"shared":  func() *goldentest.Arrays { return goldentest.OpenShared(t, "../..", "coca_tiny") },
-		"coca":    func() *goldentest.Arrays { return goldentest.Open(t, filepath.Join("testdata", "coca")) },
-		"stacked": func() *goldentest.Arrays { return goldentest.Open(t, filepath.Join("testdata", "coca-stacked")) },
+	for name, open := range map[string]func(t *testing.T) *goldentest.Arrays{
+		"shared": func(t *testing.T) *goldentest.Arrays { return goldentest.OpenShared(t, "../..", "coca_tiny") },
+		"coca":   func(t *testing.T) *goldentest.Arrays { return goldentest.Open(t, filepath.Join("testdata", "coca")) },
+		"stacked": func(t *testing.T) *goldentest.Arrays {
+			return goldentest.Open(t, filepath.Join("testdata", "coca-stacked"))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := open()
+			a := open(t)
 			goldentest.EachTier(t, func(t *testing.T) {
 				testCoCa(t, a, nn.FP32, 1e-4)
 				testCoCa(t, a, nn.Auto, 0.1)

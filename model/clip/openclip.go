@@ -378,7 +378,8 @@ func (c *OpenConfig) Recipe() (picture.Recipe, error) {
 	p := c.Preprocess
 	side := c.Model.Vision.ImageSize
 	r := picture.Recipe{
-		Size: [2]int{side[1], side[0]}, Mode: picture.ShortestCrop, Filter: picture.Bicubic, Mean: picture.CLIPMean, Std: picture.CLIPStd,
+		Size: [2]int{side[1], side[0]}, Mode: picture.ShortestCrop, Filter: picture.Bicubic,
+		Mean: picture.CLIPMean, Std: picture.CLIPStd,
 	}
 	switch p.Resize {
 	case "", "shortest":

@@ -27,7 +27,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	folder := flag.String("folder", "", "the model")
-	in := flag.String("in", "", "safetensors with pixels [1, 3, height, width] and directions [T, E]; their metadata has texts, a JSON array")
+	in := flag.String("in", "", "safetensors with pixels [1, 3, h, w], directions [T, E] and, in the metadata, texts as JSON")
 	out := flag.String("out", "", "safetensors to write: image, texts, layers")
 	precision := flag.String("precision", "fp32", "of the products: fp32, or auto for what the CPU does best")
 	repeat := flag.Int("repeat", 1, "encode the image so many times and report the least processor time")
@@ -105,7 +105,8 @@ func run(folder, in, out, precision string, repeat int) error {
 
 // explain draws every layer for every direction.
 func explain(
-	m *vision.Model, f *weights.File, pixels []float32, shape []int, precision nn.Precision, results map[string]weights.Tensor, r *report,
+	m *vision.Model, f *weights.File, pixels []float32, shape []int, precision nn.Precision,
+	results map[string]weights.Tensor, r *report,
 ) error {
 	values, size, err := floats(f, "directions")
 	if err != nil {
