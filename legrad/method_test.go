@@ -75,7 +75,7 @@ func TestMethods(t *testing.T) {
 	for _, name := range MethodNames()[1:] {
 		cases[name] = MethodOptions{}
 	}
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
+	for tier := kernel.Generic; tier <= kernel.AMXBF16; tier++ {
 		t.Run(tier.String(), func(t *testing.T) {
 			restore, err := kernel.Force(tier)
 			if err != nil {

@@ -150,15 +150,29 @@ func TestBlockGradientSameBits(t *testing.T) {
 	}
 }
 
+// TestWeight: the weight handed out is the one given, but for a rounding: half a step of bf16, or of
+// the bytes of its row, which count up to the row's largest.
 func TestWeight(t *testing.T) {
+	const in, out = 43, 37
 	r := rand.New(rand.NewPCG(1, 9))
+	w := random(r, out*in, 1)
 	everyTier(t, func(t *testing.T) {
-		for precision, limit := range map[Precision]float64{FP32: 0, BF16: 1.0 / 256, Int8: 1.0 / 64} {
-			w := random(r, 37*43, 1)
-			got := NewLinear(w, nil, 43, 37, precision).Weight()
-			for i := range w {
-				if !(math.Abs(float64(got[i]-w[i])) <= limit*max(1, math.Abs(float64(w[i])))) {
-					t.Fatalf("precision %d: weight %d is %g, want %g", precision, i, got[i], w[i])
+		for _, precision := range []Precision{FP32, BF16, Int8} {
+			l := NewLinear(w, nil, in, out, precision)
+			for i, got := range l.Weight() {
+				largest := float32(0)
+				for _, v := range w[i/in*in:][:in] {
+					largest = max(largest, v, -v)
+				}
+				limit := 0.0
+				switch l.Precision() {
+				case BF16:
+					limit = math.Abs(float64(w[i])) / 256
+				case Int8:
+					limit = float64(largest) / 127 * 0.501
+				}
+				if !(math.Abs(float64(got-w[i])) <= limit) {
+					t.Fatalf("precision %d: weight %d is %g, want %g ± %g", precision, i, got, w[i], limit)
 				}
 			}
 		}

@@ -73,7 +73,7 @@ func randomQuery(rng *rand.Rand, d, size, heads int) QueryParts {
 // TestQueryAttention: the folded form is the formula, and its relevance what central differences over the
 // attention weights give, in every tier and on odd sizes.
 func TestQueryAttention(t *testing.T) {
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
+	for tier := kernel.Generic; tier <= kernel.AMXBF16; tier++ {
 		for _, size := range []struct{ d, size, heads, n int }{{7, 5, 3, 11}, {64, 32, 2, 16}, {35, 9, 1, 1}, {48, 4, 5, 67}} {
 			t.Run(fmt.Sprint(tier, size), func(t *testing.T) {
 				restore, err := kernel.Force(tier)

@@ -20,7 +20,7 @@ import (
 
 // EachTier runs a test in every tier that this CPU has.
 func EachTier(t *testing.T, run func(t *testing.T)) {
-	for tier := kernel.Generic; tier <= kernel.AVX512BF16; tier++ {
+	for tier := kernel.Generic; tier <= kernel.AMXBF16; tier++ {
 		t.Run(tier.String(), func(t *testing.T) {
 			restore, err := kernel.Force(tier)
 			if err != nil {

@@ -138,6 +138,34 @@ func TestTile(t *testing.T) {
 	})
 }
 
+// TestTileDenormalBits: float32 products and sums below the normal range keep their bits.
+func TestTileDenormalBits(t *testing.T) {
+	const k = 9
+	everyTier(t, func(t *testing.T, s *Set) {
+		for rows := 1; rows <= s.TileRows(); rows++ {
+			a, b := make([]float32, rows*k), make([]float32, k*Columns)
+			c, init := make([]float32, rows*Columns), make([]float32, Columns)
+			for i := range a {
+				a[i] = math.Float32frombits(uint32(i/k + 1)) // 2^-149 times the row's number
+			}
+			for i := range b {
+				b[i] = float32(i % Columns)
+			}
+			for j := range init {
+				init[j] = math.Float32frombits(5)
+			}
+			s.TileF32(c, Columns, a, k, b, init, rows, k, 1)
+			for i, v := range c {
+				want := uint32(5 + k*(i/Columns+1)*(i%Columns))
+				if got := math.Float32bits(v); got != want {
+					t.Fatalf("%d rows: [%d,%d] is %d·2^-149, want %d",
+						rows, i/Columns, i%Columns, got, want)
+				}
+			}
+		}
+	})
+}
+
 // TestTileRowsAgree: a row's bits do not depend on how many rows share its tile.
 func TestTileRowsAgree(t *testing.T) {
 	const k = 77
