@@ -1,6 +1,7 @@
 package evident
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,7 @@ func (x *Index) Add(ctx context.Context, paths []string, o AddOptions) (*AddRepo
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
+	o.PixelsMax = cmp.Or(o.PixelsMax, PixelsMax)
 	o.vision = x.Vision
 	roots, err := absolute(paths)
 	if err != nil {
@@ -202,7 +204,7 @@ func (a *addition) store(w *store.Writer, job *readJob) error {
 	case errors.As(job.err, &skip):
 		a.plan.skipped = append(a.plan.skipped, Skipped{path, skip.Reason})
 		a.catalog.Skips[path] = skipRecord{
-			job.file.stat.Size, job.file.stat.MTimeNS, skip.Reason, a.opts.FileBytesMax,
+			job.file.stat.Size, job.file.stat.MTimeNS, skip.Reason, a.opts.FileBytesMax, a.opts.PixelsMax,
 		}
 		if w.Remove(path) { // what was indexed is no longer what the file says
 			a.report.Removed++

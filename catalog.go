@@ -31,11 +31,12 @@ type skipRecord struct {
 	Size       int64  `json:"size"`
 	ModifiedNS int64  `json:"modified_ns"`
 	Reason     string `json:"reason"`
-	BytesMax   int64  `json:"bytes_max,omitempty"` // the limit it was tried with
+	BytesMax   int64  `json:"bytes_max,omitempty"`  // the limits it was tried with
+	PixelsMax  int    `json:"pixels_max,omitempty"` // of a picture
 }
 
 // catalogVersion changes when files that were skipped once should be tried again: new formats.
-const catalogVersion = 1
+const catalogVersion = 2 // pictures
 
 const catalogName = "catalog.json"
 
@@ -98,7 +99,7 @@ func (c *catalog) addRoots(named, roots []string) bool {
 func (c *catalog) skipped(file plannedFile, o AddOptions) (string, bool) {
 	s, ok := c.Skips[file.path]
 	same := ok && s.Size == file.stat.Size && s.ModifiedNS == file.stat.MTimeNS
-	return s.Reason, same && s.BytesMax == o.FileBytesMax
+	return s.Reason, same && s.BytesMax == o.FileBytesMax && s.PixelsMax == o.PixelsMax
 }
 
 // display returns the path as its user would write it here: relative to the working folder where
