@@ -83,7 +83,7 @@ func Examine(ctx context.Context, dir string, o Options) (*Examination, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e.examineModel(m, o.CacheDir)
+		e.examineModel(ctx, m, o.CacheDir)
 	}
 	e.Checks = append(e.Checks, examineData(ctx, dir))
 	return e, nil
@@ -100,20 +100,31 @@ func features() []string {
 	return names
 }
 
-func (e *Examination) examineModel(m models.Model, cacheDir string) {
+func (e *Examination) examineModel(ctx context.Context, m models.Model, cacheDir string) {
 	info := ModelInfo{Name: m.Name, Description: m.Description}
 	check := Check{Name: "model " + m.Name, OK: true}
 	if files, err := models.Open(m.Name); err == nil {
 		info.Bytes = folderBytes(files)
 	}
-	reader, err := loadReader(Options{Fast: m.Name == models.Fast, CacheDir: cacheDir})
-	if err != nil {
+	detail, err := tryModel(ctx, m.Name, cacheDir)
+	if check.Detail = detail; err != nil {
 		check.OK, check.Detail = false, err.Error()
-	} else {
-		check.Detail = "loads; " + reader.Packed().String()
 	}
 	info.OK = check.OK
 	e.Models, e.Checks = append(e.Models, info), append(e.Checks, check)
+}
+
+// tryModel loads a model and says how that went.
+func tryModel(ctx context.Context, name, cacheDir string) (string, error) {
+	if name == models.Vision {
+		_, err := OpenVision(ctx, VisionOptions{})
+		return "loads", err
+	}
+	reader, err := loadReader(Options{Fast: name == models.Fast, CacheDir: cacheDir})
+	if err != nil {
+		return "", err
+	}
+	return "loads; " + reader.Packed().String(), nil
 }
 
 func folderBytes(files fs.FS) int64 {
@@ -154,7 +165,11 @@ func examineData(ctx context.Context, dir string) Check {
 		c.OK, c.Detail = false, err.Error()
 		return c
 	}
-	c.Detail = fmt.Sprintf("%d documents, %d passages, whole", stats.Documents, stats.Passages)
+	pictures := ""
+	if stats.Pictures > 0 {
+		pictures = fmt.Sprintf("%d pictures, ", stats.Pictures)
+	}
+	c.Detail = fmt.Sprintf("%d documents, %d passages, %swhole", stats.Documents, stats.Passages, pictures)
 	return c
 }
 

@@ -26,19 +26,19 @@ type ExplainOptions struct {
 
 // Explanation is where in a picture texts are seen.
 type Explanation struct {
-	Model  string        `json:"model"`
-	Path   string        `json:"path,omitempty"`
-	Width  int           `json:"width"` // of the picture, in pixels
-	Height int           `json:"height"`
-	Maps   []Explanatory `json:"maps"`
-	Notes  []string      `json:"notes,omitempty"`
+	Model  string    `json:"model"`
+	Path   string    `json:"path,omitempty"`
+	Width  int       `json:"width"` // of the picture, in pixels
+	Height int       `json:"height"`
+	Maps   []TextMap `json:"maps"`
+	Notes  []string  `json:"notes,omitempty"`
 
 	photo *Photo
 	each  bool
 }
 
-// Explanatory is one text's map.
-type Explanatory struct {
+// TextMap is one text's map.
+type TextMap struct {
 	Text       string  `json:"text"`
 	Similarity float64 `json:"similarity"` // cosine of picture and text; of a classifier the class's probability
 	Presence   float64 `json:"presence"`   // 0…1: how surely the text is seen at all
@@ -115,7 +115,7 @@ func (v *Vision) Explain(ctx context.Context, photo *Photo, texts []string, o Ex
 		return nil, err
 	}
 	for i, text := range texts {
-		m := Explanatory{
+		m := TextMap{
 			Text: text, Similarity: similarity[i], Presence: presence[i], Cut: encodedTexts[i].Cut,
 			field: heatmap.Field{Rows: encoded.Height, Columns: encoded.Width, Values: relevance[i]},
 		}
@@ -145,7 +145,7 @@ func (v *Vision) relevance(
 
 // Raw returns the map as it was computed, not scaled, spread over width × height pixels
 // [height, width].
-func (m *Explanatory) Raw(width, height int) []float32 { return m.field.At(width, height) }
+func (m *TextMap) Raw(width, height int) []float32 { return m.field.At(width, height) }
 
 // texts encodes texts.
 func (v *Vision) texts(ctx context.Context, texts []string) ([]vision.Text, error) {
@@ -269,7 +269,9 @@ func (e *Explanation) heat(width, height int) [][]float32 {
 		maps[i], presence[i] = e.Maps[i].Raw(width, height), e.Maps[i].Presence
 	}
 	if e.each {
-		heatmap.ScaleEach(maps)
+		for _, m := range maps {
+			legrad.MinMax(m)
+		}
 	} else {
 		heatmap.Scale(maps, presence)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -61,25 +60,10 @@ func (x *Index) seenByOthers() (map[string]bool, error) {
 	return others, nil
 }
 
-// looksLikePhoto says whether a file begins as a picture does.
-func looksLikePhoto(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	head := make([]byte, 32)
-	n, _ := io.ReadFull(file, head)
-	return IsPhoto(head[:n])
-}
-
-// fileBytesMax is the largest file that is read unless options say otherwise.
-const fileBytesMax = 64 << 20
-
 // readPicture makes a document of a picture. What is wrong with the file is a *document.SkipError.
 func readPicture(ctx context.Context, path string, o AddOptions) (*document.Document, error) {
 	skip := func(reason string) error { return &document.SkipError{Path: path, Reason: reason} }
-	limit := cmp.Or(o.FileBytesMax, fileBytesMax)
+	limit := cmp.Or(o.FileBytesMax, document.FileBytesMaxDefault)
 	if info, err := os.Stat(path); err == nil && info.Size() > limit {
 		return nil, skip("larger than the limit of " + extract.ByteSize(limit))
 	}
@@ -94,7 +78,7 @@ func readPicture(ctx context.Context, path string, o AddOptions) (*document.Docu
 	if err != nil {
 		return nil, skip("picture: " + rootCause(err))
 	}
-	im, err := vision.encode(ctx, photo)
+	im, err := vision.model.EncodePicture(ctx, photo.image)
 	if err != nil {
 		return nil, fmt.Errorf("index %s: %w", path, err)
 	}
@@ -203,7 +187,7 @@ func (e *otherModelError) Error() string {
 // queryVector returns the vector of length 1 that a query is.
 func (v *Vision) queryVector(ctx context.Context, q ImageQuery) ([]float32, error) {
 	if q.Photo != nil {
-		im, err := v.encode(ctx, q.Photo)
+		im, err := v.model.EncodePicture(ctx, q.Photo.image)
 		if err != nil {
 			return nil, fmt.Errorf("look at %s: %w", q.Photo.Path, err)
 		}

@@ -103,7 +103,7 @@ func (v *Vision) Likely(ctx context.Context, photo *Photo, n int) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	im, err := v.encode(ctx, photo)
+	im, err := v.model.EncodePicture(ctx, photo.image)
 	if err != nil {
 		return nil, err
 	}
@@ -118,10 +118,4 @@ func (v *Vision) Likely(ctx context.Context, photo *Photo, n int) ([]string, err
 		names = append(names, v.model.Classes[at])
 	}
 	return names, nil
-}
-
-// encode returns the picture's vector, prepared as the model was trained.
-func (v *Vision) encode(ctx context.Context, photo *Photo) (*vit.Image, error) {
-	r := v.model.Recipe
-	return v.model.EncodeImage(ctx, r.Apply(photo.image), r.Size[1], r.Size[0])
 }

@@ -71,7 +71,7 @@ func (j *readJob) read(ctx context.Context, o AddOptions) {
 			j.err = &document.SkipError{Path: j.file.path, Reason: reason}
 		}
 	}()
-	if looksLikePhoto(j.file.path) {
+	if IsPhoto(j.file.path) {
 		j.document, j.err = readPicture(ctx, j.file.path, o)
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"evident/document"
 )
 
 // SearchOptions tunes [Index.Search].
@@ -61,7 +63,8 @@ type Document struct {
 	Pages    int               `json:"pages,omitempty"`
 	Passages int               `json:"passages"`
 	Headings []DocumentHeading `json:"headings,omitempty"`
-	Text     string            `json:"-"` // what all offsets count in
+	Image    *HitImage         `json:"image,omitempty"` // of a picture, which has no text
+	Text     string            `json:"-"`               // what all offsets count in
 }
 
 // DocumentHeading is a heading and where it begins in the stored text.
@@ -98,6 +101,10 @@ func (x *Index) Show(ctx context.Context, path string) (*Document, error) {
 	shown := &Document{
 		Source: d.source, Format: d.Format, Bytes: len(d.Text), Pages: len(d.Pages),
 		Passages: len(passages), Text: d.Text,
+	}
+	if p := d.Picture; p != nil {
+		format := strings.TrimPrefix(d.Format, document.PictureFormat)
+		shown.Image = &HitImage{Width: p.Width, Height: p.Height, Format: format}
 	}
 	for _, h := range d.Headings {
 		shown.Headings = append(shown.Headings, DocumentHeading{h.At, h.Level, h.Label})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"sync"
 
 	"evident/internal/picture"
@@ -124,6 +125,9 @@ func hashEnds(sum io.Writer, files fs.FS, name string) error {
 	return err
 }
 
+// Model is what the other packages of this module work with.
+func (v *Vision) Model() *vision.Model { return v.model }
+
 // Name is the model's.
 func (v *Vision) Name() string { return v.name }
 
@@ -165,5 +169,14 @@ var (
 // PhotoSizeError says that a picture has more pixels than the limit.
 type PhotoSizeError = picture.TooLargeError
 
-// IsPhoto says whether a file that begins with head may be a picture; 32 bytes are enough.
-func IsPhoto(head []byte) bool { return picture.IsImage(head) }
+// IsPhoto says whether a file begins as a picture does. One that cannot be opened is none.
+func IsPhoto(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	head := make([]byte, 32)
+	n, _ := io.ReadFull(file, head)
+	return picture.IsImage(head[:n])
+}

@@ -73,7 +73,7 @@ func TestExplainTextByText(t *testing.T) {
 	turned := explain(t, v, p, evident.ExplainOptions{}, "a dog", "a red ball")
 	alone := explain(t, v, p, evident.ExplainOptions{}, "a dog")
 	want := both.Maps[1].Raw(90, 61)
-	for name, got := range map[string]*evident.Explanatory{"turned": &turned.Maps[0], "alone": &alone.Maps[0]} {
+	for name, got := range map[string]*evident.TextMap{"turned": &turned.Maps[0], "alone": &alone.Maps[0]} {
 		if !near(got.Raw(90, 61), want, 1e-5) {
 			t.Errorf("%s: the map of a text changed", name)
 		}

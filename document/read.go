@@ -15,8 +15,8 @@ import (
 	"evident/internal/extract"
 )
 
-// fileBytesMaxDefault is the largest file read unless options say otherwise.
-const fileBytesMaxDefault = 64 << 20
+// FileBytesMaxDefault is the largest file read unless options say otherwise.
+const FileBytesMaxDefault = 64 << 20
 
 // ReadOptions bounds what one file may cost. A zero field means the default named beside it.
 type ReadOptions struct {
@@ -44,7 +44,7 @@ func (o ReadOptions) limits() extract.Limits {
 // SkipError says that a file is not read and why. It concerns that file only: list it and go on.
 type SkipError struct {
 	Path   string
-	Reason string // a phrase for a person: "empty", "encrypted PDF", "image (not indexed yet)"
+	Reason string // a phrase for a person: "empty", "encrypted PDF", "image, not a document"
 }
 
 // Error returns "PATH: REASON".
@@ -55,7 +55,7 @@ func (e *SkipError) Error() string { return e.Path + ": " + e.Reason }
 func Read(ctx context.Context, path string, opts ReadOptions) (*Document, error) {
 	path = filepath.Clean(path)
 	if opts.FileBytesMax == 0 {
-		opts.FileBytesMax = fileBytesMaxDefault
+		opts.FileBytesMax = FileBytesMaxDefault
 	}
 	data, err := readFile(path, opts.FileBytesMax)
 	if err != nil {
@@ -119,7 +119,7 @@ func readError(path string, err error) error {
 // [*SkipError].
 func Parse(ctx context.Context, name string, data []byte, opts ReadOptions) (*Document, error) {
 	if opts.FileBytesMax == 0 {
-		opts.FileBytesMax = fileBytesMaxDefault
+		opts.FileBytesMax = FileBytesMaxDefault
 	}
 	if int64(len(data)) > opts.FileBytesMax {
 		limit := extract.ByteSize(opts.FileBytesMax)

@@ -50,7 +50,7 @@ func TestReadSkips(t *testing.T) {
 	cases := []struct{ name, path, reason string }{
 		{"empty", write(t, dir, "empty.txt", ""), "empty"},
 		{"binary", write(t, dir, "junk.txt", "\x00\x01\x02junk"), "binary, not a document"},
-		{"image", write(t, dir, "a.txt", "\x89PNG\r\n\x1A\n\x00"), "image (not indexed yet)"},
+		{"image", write(t, dir, "a.txt", "\x89PNG\r\n\x1A\n\x00"), "image, not a document"},
 		{
 			"too large", write(t, dir, "large.txt", strings.Repeat("word ", 1<<18)),
 			"larger than the limit of 1 MiB",

@@ -23,8 +23,18 @@ func newDescent(r *reading) (*descent, error) {
 	d := &descent{reading: r, head: newHead(r.pool), blocks: map[int]*nn.BlockBackward{}}
 	for l := len(r.tower.Encoder.Layers) - 1; l >= r.layers[0]; l-- {
 		d.blocks[l] = nn.NewBlockBackward(&r.tower.Encoder.Layers[l])
+		d.blocks[l].Threads = r.tower.Encoder.Threads
 	}
 	return d, nil
+}
+
+// newLastDescent is newDescent for a method that reads the last block alone.
+func newLastDescent(tower *vit.Tower, opts MethodOptions) (*descent, error) {
+	r, err := newReading(tower, opts, true)
+	if err != nil {
+		return nil, err
+	}
+	return newDescent(r)
 }
 
 // reads is all that the way back needs; a [drawer]'s.

@@ -21,11 +21,7 @@ func newGradCAM(tower *vit.Tower, opts MethodOptions) (drawer, error) {
 	if opts.Rows != PooledRows {
 		return nil, fmt.Errorf("it reads no rows of attention")
 	}
-	r, err := newReading(tower, opts, true)
-	if err != nil {
-		return nil, err
-	}
-	d, err := newDescent(r)
+	d, err := newLastDescent(tower, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +59,7 @@ func (g *gradCAM) draw(ctx context.Context, p *pass, texts [][]float32) ([][]flo
 type attentionCAM struct{ *descent }
 
 func newAttentionCAM(tower *vit.Tower, opts MethodOptions) (drawer, error) {
-	r, err := newReading(tower, opts, true)
-	if err != nil {
-		return nil, err
-	}
-	d, err := newDescent(r)
+	d, err := newLastDescent(tower, opts)
 	if err != nil {
 		return nil, err
 	}

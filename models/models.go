@@ -19,17 +19,18 @@ type Model struct {
 	Description string
 }
 
-// The models that evident answers with.
+// The models that evident answers and sees with.
 const (
 	Default = "mix-12x384"
 	Fast    = "mix-6x384"
-	Vision  = "vision-192" // images and texts; read by model/vit, not a reader
+	Vision  = "vision-192" // read by model/vision
 )
 
-// All lists the readers that a full build embeds.
+// All lists the models that a full build embeds.
 var All = []Model{
 	{Default, "joint reader, 12 layers of width 384"},
 	{Fast, "joint reader, 6 layers of width 384"},
+	{Vision, "pictures and texts, 12 layers of width 192"},
 }
 
 // ErrMissing says that a model is not embedded in this build.

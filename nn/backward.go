@@ -26,6 +26,7 @@ import (
 // LNᵀ(g) = r·(γg - mean(γg) - x̂·mean(γg·x̂)). Rows of D sum to 0, so keys may lack their bias.
 type BlockBackward struct {
 	Width, Wide, Heads int // d, ff, h
+	Threads            int // most threads one call uses; 0 means GOMAXPROCS
 
 	activation        kernel.Activation
 	down, up          *Linear // Downᵀ [ff, d], Upᵀ [d, ff]
@@ -60,7 +61,7 @@ func (b *BlockBackward) Run(ctx context.Context, kept *Kept, gradient []float32,
 	d := b.Width
 	n := len(gradient) / d
 	b.check(kept, gradient, to)
-	w := newWorkspace(ctx, b.down.set, 0)
+	w := newWorkspace(ctx, b.down.set, b.Threads)
 	defer w.release()
 	stream := b.feedForward(w, kept, gradient, n) // ∂s/∂z
 	mixed := make([]float32, n*d)

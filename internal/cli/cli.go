@@ -88,8 +88,8 @@ type app struct {
 }
 
 const rootLong = `evident answers questions about your documents with exact quotations: the words as
-they stand in the file, where they stand, and how likely the answer is right. Nothing leaves this
-machine.`
+they stand in the file, where they stand, and how likely the answer is right. It finds pictures, and
+shows where in them a text is seen. Nothing leaves this machine.`
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -159,6 +159,7 @@ const welcomeText = `evident answers questions about your documents with exact q
 Try:
   evident ask --in PATH "your question"   index what is new under PATH, then answer
   evident search --in PATH "some words"   the passages that match best
+  evident explain photo.jpg "a dog"       where in a picture a text is seen
   evident help                            all commands and topics
 `
 

@@ -142,16 +142,20 @@ func (a *app) runEval(o evalOptions, measure func(*eval.Dataset) (*eval.Report, 
 			return err
 		}
 	}
+	return a.showReport(report, "f1", o.failUnder)
+}
+
+// showReport prints a report and ends with exit code 1 when a metric misses a bar.
+func (a *app) showReport(report *eval.Report, metric string, bar float64) error {
+	show := report.Table
 	if a.out.json {
-		err = report.JSON(a.out.Out)
-	} else {
-		err = report.Table(a.out.Out)
+		show = report.JSON
 	}
-	if err != nil {
+	if err := show(a.out.Out); err != nil {
 		return err
 	}
-	if report.Metrics["f1"] < o.failUnder {
-		a.out.note("f1 %.2f is under %.2f", report.Metrics["f1"], o.failUnder)
+	if report.Metrics[metric] < bar {
+		a.out.note("%s %.2f is under %.2f", metric, report.Metrics[metric], bar)
 		return &statusError{exitNothing}
 	}
 	return nil

@@ -2,21 +2,15 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"evident"
 	"evident/eval"
 	"evident/eval/photos"
 	"evident/eval/viewer"
 	"evident/legrad"
-	"evident/model/vision"
-	"evident/models"
 )
 
 // photoOptions are the flags of the evaluation tasks on photos.
@@ -133,7 +127,7 @@ func (a *app) evalPhotoCommand(task *photoTask) *cobra.Command {
 	flags.StringVar(&o.part, "part", string(photos.Test), "which photos: test, choose, train or all")
 	flags.Float64Var(&o.failUnder, "fail-under", 0, "exit with 1 when "+task.metric+" is lower, in percent")
 	flags.StringVarP(&o.model, "model", "m", "",
-		"folder with a vision-language model, instead of the built-in one")
+		"folder or name of a vision-language model, instead of the built-in one")
 	flags.StringVar(&o.prompt, "prompt", "",
 		`how a class name is asked for, e.g. "a photo of a {}" (default: the model's)`)
 	if task.methods {
@@ -177,15 +171,15 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 		return err
 	}
 	defer set.Close()
-	model, name, err := openVision(o.model)
+	vision, err := a.openVision(ctx, o.model)
 	if err != nil {
 		return err
 	}
-	v, err := viewer.New(model, viewer.Options{MapSize: o.size, Prompt: o.prompt})
+	v, err := viewer.New(vision.Model(), viewer.Options{MapSize: o.size, Prompt: o.prompt})
 	if err != nil {
 		return usageError("%v", err)
 	}
-	o.Settings = map[string]string{"model": name, "set": set.Name}
+	o.Settings = map[string]string{"model": vision.Name(), "set": set.Name}
 	if task.methods {
 		o.Settings["method"] = o.method
 		if task.name != "perturbation" {
@@ -199,41 +193,5 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 	if err != nil {
 		return err
 	}
-	if a.out.json {
-		err = report.JSON(a.out.Out)
-	} else {
-		err = report.Table(a.out.Out)
-	}
-	if err != nil {
-		return err
-	}
-	if report.Metrics[task.metric] < o.failUnder {
-		a.out.note("%s %.2f is under %.2f", task.metric, report.Metrics[task.metric], o.failUnder)
-		return &statusError{exitNothing}
-	}
-	return nil
-}
-
-// openVision loads a vision-language model and says its name: that of a folder, or the built-in one.
-func openVision(folder string) (*vision.Model, string, error) {
-	if folder == "" {
-		files, err := models.Open(models.Vision)
-		if err != nil {
-			return nil, "", fmt.Errorf("load model: %w: %w", err, evident.ErrModelMissing)
-		}
-		m, err := vision.Load(files)
-		return m, models.Vision, err
-	}
-	info, err := os.Stat(folder)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return nil, "", fmt.Errorf("load model %s: no such folder: %w", folder, evident.ErrModelMissing)
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	m, err := vision.Load(os.DirFS(folder))
-	if err != nil {
-		return nil, "", fmt.Errorf("load model %s: %w", folder, err)
-	}
-	return m, folder, nil
+	return a.showReport(report, task.metric, o.failUnder)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"evident"
+	"evident/document"
 	"evident/internal/weights"
 )
 
@@ -95,7 +96,7 @@ func (a *app) runExplain(ctx context.Context, args []string, o explainOptions) e
 	if err := o.check(); err != nil {
 		return err
 	}
-	paths, texts, several, err := picturesAndTexts(args)
+	paths, texts, several, err := picturesAndTexts(ctx, args)
 	if err != nil {
 		return err
 	}
@@ -168,12 +169,6 @@ func (e *explaining) one(ctx context.Context, path string) error {
 	return nil
 }
 
-// skipped is a picture that could not be explained.
-type skipped struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
-}
-
 // all explains many pictures. One that cannot be read is listed and does not stop the rest.
 func (e *explaining) all(ctx context.Context, paths []string) error {
 	for _, dir := range []string{e.o.out, e.o.raw} {
@@ -209,9 +204,9 @@ func (e *explaining) all(ctx context.Context, paths []string) error {
 // explanations are kept for JSON only: each holds its picture.
 func (e *explaining) each(
 	ctx context.Context, paths []string, bar *progress,
-) (done []*evident.Explanation, left []skipped, err error) {
-	done, left = []*evident.Explanation{}, []skipped{} // not null in JSON
-	names := map[string]int{}
+) (done []*evident.Explanation, left []evident.Skipped, err error) {
+	done, left = []*evident.Explanation{}, []evident.Skipped{} // not null in JSON
+	names := map[string]bool{}
 	for i, path := range paths {
 		explanation, err := e.explain(ctx, path)
 		var text *evident.TextError
@@ -221,7 +216,7 @@ func (e *explaining) each(
 		case errors.As(err, &text):
 			return nil, nil, err // would fail on every picture
 		case err != nil:
-			left = append(left, skipped{path, err.Error()})
+			left = append(left, evident.Skipped{Path: path, Reason: err.Error()})
 		default:
 			name := uniqueName(names, path)
 			if err := e.write(explanation, inFolder(e.o.out, name+".png"), inFolder(e.o.raw, name+".npy")); err != nil {
@@ -249,13 +244,14 @@ func inFolder(dir, name string) string {
 
 // uniqueName is the name of a picture's files: its own without the ending, and a number where
 // another picture of the run has it already.
-func uniqueName(taken map[string]int, path string) string {
+func uniqueName(taken map[string]bool, path string) string {
 	base := filepath.Base(path)
-	name := strings.TrimSuffix(base, filepath.Ext(base))
-	taken[name]++
-	if n := taken[name]; n > 1 {
-		return uniqueName(taken, fmt.Sprintf("%s-%d.x", name, n))
+	plain := strings.TrimSuffix(base, filepath.Ext(base))
+	name := plain
+	for n := 2; taken[name]; n++ {
+		name = fmt.Sprintf("%s-%d", plain, n)
 	}
+	taken[name] = true
 	return name
 }
 
@@ -348,14 +344,14 @@ func (e *explaining) show(x *evident.Explanation) {
 // picturesAndTexts splits arguments: the first is a picture, and so is every further one that names
 // a file, a folder or a pattern of files, up to the first that does not. several is true unless
 // exactly one file was named.
-func picturesAndTexts(args []string) (pictures, texts []string, several bool, err error) {
+func picturesAndTexts(ctx context.Context, args []string) (pictures, texts []string, several bool, err error) {
 	if len(args) == 0 {
 		return nil, nil, false, &hintError{
 			usageError("explain needs a picture"), `for example: evident explain photo.jpg "a dog"`,
 		}
 	}
 	for i, arg := range args {
-		found, many, err := expand(arg)
+		found, many, err := expand(ctx, arg)
 		if err != nil && i > 0 {
 			texts = args[i:]
 			break
@@ -373,13 +369,13 @@ func picturesAndTexts(args []string) (pictures, texts []string, several bool, er
 }
 
 // expand returns the pictures that an argument names, and whether it may name several.
-func expand(arg string) (paths []string, many bool, err error) {
+func expand(ctx context.Context, arg string) (paths []string, many bool, err error) {
 	info, err := os.Stat(arg)
 	if err == nil && !info.IsDir() {
 		return []string{arg}, false, nil
 	}
 	if err == nil {
-		paths, err = picturesIn(arg)
+		paths, err = picturesIn(ctx, arg)
 		return paths, true, err
 	}
 	if !strings.ContainsAny(arg, "*?[") || strings.ContainsAny(arg, " ") && !strings.ContainsAny(arg, `/\.`) {
@@ -392,38 +388,18 @@ func expand(arg string) (paths []string, many bool, err error) {
 	return matches, true, nil
 }
 
-// picturesIn lists the pictures below a folder, told by their content. Hidden ones are left out.
-func picturesIn(dir string) ([]string, error) {
+// picturesIn lists the pictures below a folder, told by their content. A file that cannot be opened is
+// among them: it will be listed as skipped, with the reason.
+func picturesIn(ctx context.Context, dir string) ([]string, error) {
 	var paths []string
-	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+	for path, err := range document.Walk(ctx, []string{dir}, document.WalkOptions{}) {
+		var skip *document.SkipError
 		switch {
-		case err != nil:
-			return err
-		case strings.HasPrefix(entry.Name(), ".") && path != dir && entry.IsDir():
-			return filepath.SkipDir
-		case strings.HasPrefix(entry.Name(), ".") || !entry.Type().IsRegular():
-			return nil
-		}
-		if isPicture(path) {
+		case errors.As(err, &skip) || err == nil && evident.IsPhoto(path):
 			paths = append(paths, path)
+		case err != nil:
+			return nil, fmt.Errorf("read %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", dir, plainCause(err))
 	}
 	return paths, nil
-}
-
-// isPicture looks at the beginning of a file. One that cannot be opened counts: it will be listed as
-// skipped, with the reason.
-func isPicture(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return true
-	}
-	defer file.Close()
-	head := make([]byte, 32)
-	n, _ := io.ReadFull(file, head)
-	return evident.IsPhoto(head[:n])
 }

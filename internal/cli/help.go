@@ -129,6 +129,8 @@ not trained on. "why" takes it apart: words shared with the passage, relevance, 
   csv    a record a line, also separated by tabs or semicolons
   jsonl  a JSON record a line
 
+Pictures: JPEG, PNG, GIF (the first frame), WebP, TIFF and BMP, upright by their EXIF.
+
 A file is recognised by its content, not by its name. What cannot be read (encrypted, damaged,
 larger than --max-file-size, not a document) is listed with the reason and skipped; the exit code
 is then 3. Hidden files, and folders such as .git and node_modules, are left out unless named.`},
@@ -170,15 +172,17 @@ these folders.`},
 More codes may come. With --json the last line on stderr is
 {"error": {"code", "message", "hint", "exit"}}.`},
 	"models": {"Where answers come from", `
-Two joint readers are built in; nothing is downloaded:
+Three models are built in; nothing is downloaded:
 
-  default   12 layers, width 384
-  --fast    6 layers, width 384: about half the time, somewhat less accurate
+  mix-12x384   the joint reader: 12 layers, width 384
+  mix-6x384    the reader of --fast: about half the time, somewhat less accurate
+  vision-192   sees pictures and texts: explain, search --images
 
-"evident doctor" lists them. --model DIR uses another one: a folder with config.json,
-model.safetensors, vocab.txt and reader.json, as training/mix writes it, or the name of a model that
-"evident model pull ORG/NAME" fetched from a hub. Weights are read from
-safetensors only, never from a format that can run code.`},
+"evident doctor" lists them. --model DIR reads with another one: a folder with config.json,
+model.safetensors, vocab.txt and reader.json, as training/mix writes it. "explain --model DIR" and
+"index --vision-model DIR" see with another one: OpenCLIP's, CLIP and SigLIP of Hugging Face, or an
+image classifier of timm. DIR may also be the name of a model that "evident model pull ORG/NAME"
+fetched from a hub. Weights are read from safetensors only, never from a format that can run code.`},
 }
 
 func topicCommands() []*cobra.Command {

@@ -158,7 +158,7 @@ func (a *app) drawHits(ctx context.Context, index *evident.Index, hits []foundIm
 	if err != nil {
 		return err
 	}
-	names := map[string]int{}
+	names := map[string]bool{}
 	for i := range hits {
 		h := &hits[i]
 		photo, err := evident.OpenPhoto(h.Path, evident.PhotoOptions{})

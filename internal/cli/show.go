@@ -97,11 +97,17 @@ func (a *app) printDocument(d *evident.Document) {
 		fmt.Fprintf(out, "  title     %s\n", oneLine(d.Source.Title))
 	}
 	fmt.Fprintf(out, "  format    %s\n", d.Format)
-	fmt.Fprintf(out, "  text      %d bytes, sha256 %s\n", d.Bytes, d.Source.SHA256)
+	if d.Image != nil {
+		fmt.Fprintf(out, "  picture   %d × %d\n", d.Image.Width, d.Image.Height)
+	} else {
+		fmt.Fprintf(out, "  text      %d bytes, sha256 %s\n", d.Bytes, d.Source.SHA256)
+	}
 	if d.Pages > 0 {
 		fmt.Fprintf(out, "  pages     %d\n", d.Pages)
 	}
-	fmt.Fprintf(out, "  passages  %d\n", d.Passages)
+	if d.Image == nil {
+		fmt.Fprintf(out, "  passages  %d\n", d.Passages)
+	}
 	if d.Source.Stale {
 		fmt.Fprintln(out, "  changed since it was indexed")
 	}

@@ -15,7 +15,7 @@ type magic struct {
 }
 
 const (
-	reasonImage   = "image (not indexed yet)"
+	reasonImage   = "image, not a document"
 	reasonArchive = "archive, not a document"
 	reasonMedia   = "audio or video, not a document"
 	reasonBinary  = "binary, not a document"

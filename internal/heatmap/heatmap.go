@@ -163,19 +163,6 @@ func Scale(maps [][]float32, presence []float64) {
 	}
 }
 
-// ScaleEach brings each map to 0…1 by its own smallest and largest value, as the authors' code does.
-func ScaleEach(maps [][]float32) {
-	for _, m := range maps {
-		low, high := slices.Min(m), slices.Max(m)
-		for j, v := range m {
-			m[j] = 0
-			if high > low {
-				m[j] = (v - low) / (high - low)
-			}
-		}
-	}
-}
-
 func rescale(m []float32, largest float32, weight float64) {
 	factor := float32(0)
 	if largest > 0 {
