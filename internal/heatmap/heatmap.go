@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"evident/internal/cells"
 )
 
 // Field is a map of patches, as a method computes it.
@@ -14,40 +16,9 @@ type Field struct {
 	Values        []float32 // [Rows, Columns], not negative
 }
 
-// At spreads the field over width × height pixels: bilinear between the centres of the patches,
-// constant outside of the outermost centres. [height, width]
+// At spreads the field over width × height pixels [height, width].
 func (f Field) At(width, height int) []float32 {
-	out := make([]float32, height*width)
-	left, right, share := neighbours(width, f.Columns)
-	for y := range height {
-		top, bottom, down := neighbour(y, height, f.Rows)
-		above, below := f.Values[top*f.Columns:][:f.Columns], f.Values[bottom*f.Columns:][:f.Columns]
-		row := out[y*width:][:width]
-		for x := range row {
-			a := above[left[x]] + share[x]*(above[right[x]]-above[left[x]])
-			b := below[left[x]] + share[x]*(below[right[x]]-below[left[x]])
-			row[x] = a + down*(b-a)
-		}
-	}
-	return out
-}
-
-// neighbours is neighbour for each of width pixels.
-func neighbours(width, cells int) (left, right []int, share []float32) {
-	left, right, share = make([]int, width), make([]int, width), make([]float32, width)
-	for x := range width {
-		left[x], right[x], share[x] = neighbour(x, width, cells)
-	}
-	return left, right, share
-}
-
-// neighbour returns the two cells that pixel i of n lies between, and how far it is from the first
-// to the second.
-func neighbour(i, n, cells int) (low, high int, share float32) {
-	at := (float64(i)+0.5)*float64(cells)/float64(n) - 0.5
-	at = min(max(at, 0), float64(cells-1))
-	low = int(at)
-	return low, min(low+1, cells-1), float32(at - float64(low))
+	return cells.Spread(f.Values, f.Rows, f.Columns, height, width)
 }
 
 // Summary is what a map comes to.

@@ -9,30 +9,6 @@ import (
 	"evident/internal/picture"
 )
 
-func TestAt(t *testing.T) {
-	f := Field{2, 3, []float32{0, 3, 6, 10, 13, 16}}
-	if got := f.At(3, 2); !slices.Equal(got, f.Values) {
-		t.Errorf("at its own size: %v", got)
-	}
-	// Twice the size: pixels lie a quarter of a cell from the centres; edges are constant.
-	got := f.At(6, 4)
-	want := []float32{0, 0.75, 2.25, 3.75, 5.25, 6}
-	for x, v := range want {
-		for y, down := range []float32{0, 2.5, 7.5, 10} {
-			if d := got[y*6+x] - (v + down); math.Abs(float64(d)) > 1e-5 {
-				t.Errorf("pixel %d,%d is %g, want %g", x, y, got[y*6+x], v+down)
-			}
-		}
-	}
-	for _, size := range [][2]int{{1, 1}, {1, 7}, {501, 2}} {
-		for i, v := range f.At(size[0], size[1]) {
-			if v < 0 || v > 16 || v != v {
-				t.Fatalf("%v: value %d is %g", size, i, v)
-			}
-		}
-	}
-}
-
 func TestSummarise(t *testing.T) {
 	const w, h = 30, 20
 	m := make([]float32, w*h)
