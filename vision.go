@@ -32,6 +32,7 @@ type Vision struct {
 
 	mu         sync.Mutex
 	explainers map[string]*legrad.Explainer // by what they were made with
+	methods    map[string]legrad.Method     // likewise
 	others     []vision.Text                // what texts are judged against
 }
 
@@ -59,7 +60,10 @@ func OpenVision(ctx context.Context, o VisionOptions) (*Vision, error) {
 	if name == "" {
 		name = loaded.Name
 	}
-	return &Vision{model: loaded, name: name, identity: identity, explainers: map[string]*legrad.Explainer{}}, nil
+	return &Vision{
+		model: loaded, name: name, identity: identity,
+		explainers: map[string]*legrad.Explainer{}, methods: map[string]legrad.Method{},
+	}, nil
 }
 
 // open returns the model's folder and its name.
