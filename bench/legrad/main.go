@@ -58,7 +58,8 @@ type side struct {
 }
 
 func load(folder, input string, precision nn.Precision) (*side, error) {
-	model, err := vision.LoadWith(os.DirFS(folder), vision.Options{Precision: precision})
+	// As the command does, packed weights are kept beside the model, by the first run that needs them.
+	model, err := vision.LoadWith(os.DirFS(folder), vision.Options{Precision: precision, CacheDir: folder})
 	if err != nil {
 		return nil, err
 	}

@@ -148,14 +148,16 @@ func (a *app) openVision(ctx context.Context, named string) (*evident.Vision, er
 
 // visionOptions names a vision model: its folder, a fetched one, or "" for the built-in one.
 func (a *app) visionOptions(named string) (evident.VisionOptions, error) {
+	o := evident.VisionOptions{CacheDir: a.cacheFolder("packed")}
 	if named == "" {
-		return evident.VisionOptions{}, nil
+		return o, nil
 	}
 	dir, err := a.modelFolder(named)
 	if err != nil {
 		return evident.VisionOptions{}, err
 	}
-	return evident.VisionOptions{Model: os.DirFS(dir), Name: named}, nil
+	o.Model, o.Name = os.DirFS(dir), named
+	return o, nil
 }
 
 // explaining is one run of explain.

@@ -122,7 +122,7 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
 	}
-	file, err := weights.OpenFolder(folder)
+	file, err := opts.load().OpenFolder(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -142,14 +142,16 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 		return nil, err
 	}
 	side := c.Visual.ImageSize
-	return &Model{
+	m = &Model{
 		Tower: tower, Name: fmt.Sprintf("evident %d×%d/%d", c.Visual.Layers, c.Visual.Width, c.Visual.Patch),
 		Recipe: picture.Recipe{
 			Size: [2]int{side, side}, Mode: picture.Squash, Filter: picture.Bicubic,
 			Mean: c.Preprocess.Mean, Std: c.Preprocess.Std,
 		},
 		MapSize: c.LeGrad.ImageSize, MapLayers: c.LeGrad.Layers, Scale: c.Scale, Prompt: c.Prompt, Texts: texts,
-	}, nil
+	}
+	m.Keep(file)
+	return m, nil
 }
 
 // read reads the tower by timm's names.

@@ -3,6 +3,7 @@ package vit
 import (
 	"context"
 
+	"evident/internal/pack"
 	"evident/internal/picture"
 )
 
@@ -18,6 +19,7 @@ type Model struct {
 	Prompt      string         // how a class name is asked for, "a photo of a {}"; "" for as it is
 	Classes     []string       // the only texts there are, where the model is a classifier; nil where any text will do
 	Texts       TextEncoder
+	Packed      pack.Report // whether the weights came from a cache, and what became of it
 }
 
 // TextEncoder makes vectors of texts.
