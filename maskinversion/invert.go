@@ -13,11 +13,11 @@ import (
 // many threads; only [Fastest] may choose another form where there are more masks, whose vectors are rounded
 // otherwise. An error is a [*MaskError] where it is of one mask; once ctx ends it is that of ctx.
 func (im *Image) Invert(ctx context.Context, masks []Mask, o Options) ([]Region, error) {
-	o, err := im.inverter.settled(o, im.Vector)
+	o, err := im.inverter.settled(o, im.start)
 	if err != nil {
 		return nil, err
 	}
-	states, err := im.start(masks, o)
+	states, err := im.states(masks, o)
 	if err != nil || len(masks) == 0 {
 		return nil, err
 	}
@@ -85,12 +85,12 @@ type state struct {
 	losses  []float64
 }
 
-// start checks masks and sets each at its start.
-func (im *Image) start(masks []Mask, o Options) ([]*state, error) {
+// states checks masks and sets each at its start.
+func (im *Image) states(masks []Mask, o Options) ([]*state, error) {
 	states := make([]*state, len(masks))
-	unit := make([]float64, len(im.Vector))
-	for i, v := range im.Vector {
-		unit[i] = float64(v) / length(im.Vector)
+	unit, size := make([]float64, len(im.start)), length(im.start)
+	for i, v := range im.start {
+		unit[i] = float64(v) / size
 	}
 	for i, m := range masks {
 		t, err := newTarget(im.grid, m)
@@ -102,7 +102,7 @@ func (im *Image) start(masks []Mask, o Options) ([]*state, error) {
 			s.vector = im.nudged(t, o.Nudge)
 		} else {
 			s.vector = make([]float64, len(unit))
-			for j, v := range im.Vector {
+			for j, v := range im.start {
 				s.vector[j] = float64(v)
 			}
 		}
