@@ -20,7 +20,7 @@ type Plan struct {
 
 // Plan says how so many masks would be inverted.
 func (im *Image) Plan(masks int, o Options) (Plan, error) {
-	o, err := im.inverter.settled(o, im.Vector)
+	o, err := im.inverter.settled(o, im.start)
 	if err != nil {
 		return Plan{}, err
 	}
