@@ -48,12 +48,6 @@ type AddReport struct {
 	Seconds   float64   `json:"seconds"`
 }
 
-// Skipped is a file that could not be read, and why.
-type Skipped struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
-}
-
 // A commit makes what was read durable; between two there is at most so much.
 const (
 	commitInterval = 10 * time.Second
@@ -202,7 +196,7 @@ func (a *addition) store(w *store.Writer, job *readJob) error {
 	var skip *document.SkipError
 	switch {
 	case errors.As(job.err, &skip):
-		a.plan.skipped = append(a.plan.skipped, Skipped{path, skip.Reason})
+		a.plan.skipped = append(a.plan.skipped, Skipped{Path: path, Reason: skip.Reason})
 		a.catalog.Skips[path] = skipRecord{
 			job.file.stat.Size, job.file.stat.MTimeNS, skip.Reason, a.opts.FileBytesMax, a.opts.PixelsMax,
 		}

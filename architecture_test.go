@@ -22,7 +22,14 @@ var floors = map[string]float64{
 	"bench/turns":          8, // what our sides of comparisons have in common
 	"internal/cli":         8,
 	"internal/lucenecheck": 8, // tests only: compares bm25 with Lucene
+	"internal/mcp":         7.6,
+	"internal/server":      7.6,
+	"internal/service":     7.4,
 	".":                    7, // package evident
+	"client":               2,
+	"internal/openapi":     2,
+	"internal/web":         2,
+	"api":                  1,
 	"mix":                  6,
 	"store":                5,
 	"legrad":               6,

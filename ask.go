@@ -10,9 +10,9 @@ import (
 	"evident/store"
 )
 
-// questionWordsMax is the longest question: the model reads question and passage together and has
+// QuestionWordsMax is the longest question: the model reads question and passage together and has
 // room for 512 tokens.
-const questionWordsMax = 200
+const QuestionWordsMax = 200
 
 // AskOptions tunes [Index.Ask]. The zero value is the setting our figures were made with.
 type AskOptions struct {
@@ -23,8 +23,8 @@ type AskOptions struct {
 
 // CheckQuestion returns a [*QuestionError] for a question without words or with too many.
 func CheckQuestion(question string) error {
-	if words := len(strings.Fields(question)); words == 0 || words > questionWordsMax {
-		return &QuestionError{Words: words, Max: questionWordsMax}
+	if words := len(strings.Fields(question)); words == 0 || words > QuestionWordsMax {
+		return &QuestionError{Words: words, Max: QuestionWordsMax}
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (v *view) answer(result *mix.Result) (*Answer, error) {
 			}
 			if i == 0 {
 				c.Evidence = *evidence
-			} else if !c.pointsAt(evidence) {
+			} else if !pointsAt(&c, evidence) {
 				c.Also = append(c.Also, *evidence)
 			}
 		}
@@ -112,7 +112,7 @@ func (v *view) answer(result *mix.Result) (*Answer, error) {
 const nearestMax = 3
 
 // pointsAt says whether a place is named already: passages overlap, so one place is found twice.
-func (c *Candidate) pointsAt(e *Evidence) bool {
+func pointsAt(c *Candidate, e *Evidence) bool {
 	same := func(o *Evidence) bool {
 		return o.Source.Path == e.Source.Path && o.Text.Byte == e.Text.Byte
 	}

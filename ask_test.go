@@ -109,7 +109,7 @@ func TestAskChecksTheQuestion(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := x.Ask(t.Context(), strings.Repeat("bridge ", questionWordsMax), AskOptions{}); err != nil {
+	if _, err := x.Ask(t.Context(), strings.Repeat("bridge ", QuestionWordsMax), AskOptions{}); err != nil {
 		t.Errorf("the longest question: %v", err)
 	}
 }

@@ -1,26 +1,30 @@
 package evident
 
 import (
-	"errors"
 	"fmt"
+
+	"evident/api"
 )
 
-// The errors that callers branch on, with errors.Is.
+// The errors that callers branch on, with errors.Is. They are those of package api, so that they match
+// on either side of the wire.
 var (
 	// ErrNoIndex says that a data folder holds no index.
-	ErrNoIndex = errors.New("no index")
+	ErrNoIndex = api.ErrNoIndex
 	// ErrLocked says that another process writes to the index.
-	ErrLocked = errors.New("index is locked by another process")
+	ErrLocked = api.ErrLocked
 	// ErrDamaged says that a file of the index or of a model is not what it was written as.
-	ErrDamaged = errors.New("file is damaged")
+	ErrDamaged = api.ErrDamaged
 	// ErrModelMissing says that there are no weights where they are looked for.
-	ErrModelMissing = errors.New("model is missing")
+	ErrModelMissing = api.ErrModelMissing
 	// ErrEmptyIndex says that no document was indexed, so that nothing can be asked.
-	ErrEmptyIndex = errors.New("the index holds no documents")
+	ErrEmptyIndex = api.ErrEmptyIndex
 	// ErrOtherModel says that the pictures of an index were seen by another model than is asked.
-	ErrOtherModel = errors.New("the index was made with another vision model")
+	ErrOtherModel = api.ErrOtherModel
 	// ErrNoDocument says that a path is not in the index.
-	ErrNoDocument = errors.New("no such document in the index")
+	ErrNoDocument = api.ErrNoDocument
+	// ErrSpan says that a span is not within a stored text, or cuts a character.
+	ErrSpan = api.ErrSpan
 )
 
 // QuestionError says why a question cannot be asked.

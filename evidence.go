@@ -4,75 +4,38 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"evident/api"
 )
 
-// Answer is what the documents say to a question.
-type Answer struct {
-	Question  string             `json:"question"`
-	Engine    string             `json:"engine"`  // the method that answered: "mix"
-	Answers   []Candidate        `json:"answers"` // most probable first; empty after abstaining
-	Abstained bool               `json:"abstained"`
-	Reason    string             `json:"reason,omitempty"`  // why it abstained
-	Nearest   []Hit              `json:"nearest,omitempty"` // after abstaining: what to read instead
-	TookMS    map[string]float64 `json:"took_ms"`           // by stage, and "total"
-}
-
-// Candidate is one distinct answer.
-type Candidate struct {
-	Text     string     `json:"text"`
-	Score    float64    `json:"score"` // probability that the answer is right, calibrated
-	Evidence Evidence   `json:"evidence"`
-	Also     []Evidence `json:"also,omitempty"` // further places that say the same
-	Why      Why        `json:"why"`
-}
-
-// Evidence is a quotation and where it stands.
-type Evidence struct {
-	Source Source    `json:"source"`
-	Text   Quotation `json:"text"`
-}
-
-// Source is the document a quotation is taken from.
-type Source struct {
-	Path   string `json:"path"`
-	SHA256 string `json:"sha256"` // of the stored text that offsets count in
-	Title  string `json:"title,omitempty"`
-	Stale  bool   `json:"stale,omitempty"` // the file changed since it was indexed
-}
-
-// Quotation is a run of the stored text. Spans are half-open: stored[Byte[0]:Byte[1]] == Exact.
-type Quotation struct {
-	Exact   string `json:"exact"`
-	Prefix  string `json:"prefix"` // the sentence before it, shortened
-	Suffix  string `json:"suffix"` // the sentence after it, shortened
-	Byte    [2]int `json:"byte"`
-	Rune    [2]int `json:"rune"`
-	Page    int    `json:"page,omitempty"` // from 1; 0 when the format has no pages
-	Heading string `json:"heading,omitempty"`
-}
-
-// Why explains a number by the numbers it was made of.
-type Why struct {
-	Label   string  `json:"label"`
-	Value   float64 `json:"value"`
-	Details []Why   `json:"details,omitempty"`
-}
-
-// Hit is a passage that matches a query.
-type Hit struct {
-	Path    string     `json:"path"`
-	Score   float64    `json:"score"`
-	Passage HitPassage `json:"passage"`
-	Why     *Why       `json:"why,omitempty"`
-}
-
-// HitPassage is the text of a hit and where it stands in the stored text.
-type HitPassage struct {
-	Byte    [2]int `json:"byte"`
-	Text    string `json:"text"`
-	Page    int    `json:"page,omitempty"`
-	Heading string `json:"heading,omitempty"`
-}
+// The types of answers are those that also travel between server and client; package api says what
+// their fields mean.
+type (
+	// Answer is what the documents say to a question.
+	Answer = api.Answer
+	// Candidate is one distinct answer.
+	Candidate = api.Candidate
+	// Evidence is a quotation and where it stands.
+	Evidence = api.Evidence
+	// Source is the document a quotation is taken from.
+	Source = api.Source
+	// Quotation is a run of the stored text. Spans are half-open: stored[Byte[0]:Byte[1]] == Exact.
+	Quotation = api.Quotation
+	// Why explains a number by the numbers it was made of.
+	Why = api.Why
+	// Hit is a passage that matches a query.
+	Hit = api.Hit
+	// HitPassage is the text of a hit and where it stands in the stored text.
+	HitPassage = api.HitPassage
+	// DocumentHeading is a heading and where it begins in the stored text.
+	DocumentHeading = api.DocumentHeading
+	// ImageHit is a picture that was found.
+	ImageHit = api.ImageHit
+	// HitImage is what is known of it.
+	HitImage = api.HitImage
+	// Skipped is a file that could not be read, and why.
+	Skipped = api.Skipped
+)
 
 // contextBytesMax bounds prefix and suffix of a quotation.
 const contextBytesMax = 160

@@ -203,10 +203,7 @@ func (e *Explanation) Draw(o DrawOptions) (image.Image, error) {
 	if side == 0 {
 		side = max(256, int(1024/math.Sqrt(math.Sqrt(float64(len(e.Maps))))))
 	}
-	im := e.photo.image
-	if longest := max(im.Width, im.Height); longest > side {
-		im = im.Resize(max(1, im.Width*side/longest), max(1, im.Height*side/longest), picture.Bicubic)
-	}
+	im := shrunk(e.photo.image, side)
 	tiles := make([]heatmap.Tile, len(e.Maps))
 	for i, heat := range e.heat(im.Width, im.Height) {
 		m := &e.Maps[i]

@@ -104,23 +104,6 @@ type ImageQuery struct {
 	Photo *Photo // nil for a text
 }
 
-// ImageHit is a picture that was found.
-type ImageHit struct {
-	Path  string   `json:"path"`
-	Score float64  `json:"score"` // cosine of the vectors
-	Image HitImage `json:"image"`
-
-	// Stale says that the file has changed since it was indexed.
-	Stale bool `json:"stale,omitempty"`
-}
-
-// HitImage is what is known of it.
-type HitImage struct {
-	Width  int    `json:"width"`
-	Height int    `json:"height"`
-	Format string `json:"format"`
-}
-
 // SearchImages returns the pictures of the index that a query fits best, best first. The error is
 // [ErrEmptyIndex] when there are no pictures, and a [*TextError] for a text without words.
 func (x *Index) SearchImages(ctx context.Context, q ImageQuery, o SearchOptions) ([]ImageHit, error) {
@@ -152,8 +135,8 @@ func (x *Index) SearchImages(ctx context.Context, q ImageQuery, o SearchOptions)
 			return nil, fmt.Errorf("search index %q: %w", x.dir, &sentinelError{ErrOtherModel, &otherModelError{vision.name}})
 		}
 		hits = append(hits, ImageHit{
-			Path: p.Path, Score: dot(vector, p.Vector),
-			Image: HitImage{p.Width, p.Height, strings.TrimPrefix(p.Format, document.PictureFormat)},
+			ID: documentID(p.Path), Path: p.Path, Score: dot(vector, p.Vector),
+			Image: hitImage(p.Picture, p.Format),
 		})
 	}
 	slices.SortStableFunc(hits, func(a, b ImageHit) int {

@@ -50,7 +50,7 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 		var skip *document.SkipError
 		switch {
 		case errors.As(err, &skip):
-			p.skipped = append(p.skipped, Skipped{path, skip.Reason})
+			p.skipped = append(p.skipped, Skipped{Path: path, Reason: skip.Reason})
 			seen[path] = true
 			continue
 		case err != nil:
@@ -61,7 +61,7 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 		seen[path] = true
 		info, err := os.Stat(path)
 		if err != nil {
-			p.skipped = append(p.skipped, Skipped{path, "cannot be read"})
+			p.skipped = append(p.skipped, Skipped{Path: path, Reason: "cannot be read"})
 			continue
 		}
 		was, known := stored[path]
@@ -70,7 +70,7 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 		case known && was.Same(info) && !otherModel[path]:
 			p.unchanged++
 		case !known && ok:
-			p.skipped = append(p.skipped, Skipped{path, reason})
+			p.skipped = append(p.skipped, Skipped{Path: path, Reason: reason})
 		default:
 			p.read = append(p.read, file)
 			p.bytes += file.stat.Size

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"evident/document"
 )
 
 // SearchOptions tunes [Index.Search].
@@ -22,7 +20,7 @@ func (x *Index) Search(ctx context.Context, query string, o SearchOptions) ([]Hi
 		return nil, err
 	}
 	if strings.TrimSpace(query) == "" {
-		return nil, &QuestionError{Max: questionWordsMax}
+		return nil, &QuestionError{Max: QuestionWordsMax}
 	}
 	if o.Top == 0 {
 		o.Top = 10
@@ -63,15 +61,9 @@ type Document struct {
 	Pages    int               `json:"pages,omitempty"`
 	Passages int               `json:"passages"`
 	Headings []DocumentHeading `json:"headings,omitempty"`
-	Image    *HitImage         `json:"image,omitempty"` // of a picture, which has no text
-	Text     string            `json:"-"`               // what all offsets count in
-}
-
-// DocumentHeading is a heading and where it begins in the stored text.
-type DocumentHeading struct {
-	Byte  int    `json:"byte"`
-	Level int    `json:"level"`
-	Text  string `json:"text"`
+	Image    *HitImage         `json:"image,omitempty"`       // of a picture, which has no text
+	Starts   []int             `json:"page_starts,omitempty"` // bytes at which pages begin
+	Text     string            `json:"-"`                     // what all offsets count in
 }
 
 // Show returns the stored form of a document. The path may be written in full, relative to the
@@ -103,11 +95,14 @@ func (x *Index) Show(ctx context.Context, path string) (*Document, error) {
 		Passages: len(passages), Text: d.Text,
 	}
 	if p := d.Picture; p != nil {
-		format := strings.TrimPrefix(d.Format, document.PictureFormat)
-		shown.Image = &HitImage{Width: p.Width, Height: p.Height, Format: format}
+		size := hitImage(p, d.Format)
+		shown.Image = &size
+	}
+	for _, p := range d.Pages {
+		shown.Starts = append(shown.Starts, p.At)
 	}
 	for _, h := range d.Headings {
-		shown.Headings = append(shown.Headings, DocumentHeading{h.At, h.Level, h.Label})
+		shown.Headings = append(shown.Headings, DocumentHeading{Byte: h.At, Level: h.Level, Text: h.Label})
 	}
 	return shown, nil
 }
@@ -169,7 +164,7 @@ func (x *Index) Status() (*Status, error) {
 		s.Roots = append(s.Roots, r.Path)
 	}
 	for path, skip := range c.Skips {
-		s.Skipped = append(s.Skipped, Skipped{c.display(path), skip.Reason})
+		s.Skipped = append(s.Skipped, Skipped{Path: c.display(path), Reason: skip.Reason})
 	}
 	sortSkipped(s.Skipped)
 	return s, nil

@@ -50,7 +50,7 @@ func (v *view) document(path string) (*shownDocument, error) {
 	}
 	info, err := os.Stat(path)
 	d := &shownDocument{Document: stored, source: Source{
-		Path: v.catalog.display(path), SHA256: stored.SHA256, Title: stored.Title,
+		ID: documentID(path), Path: v.catalog.display(path), SHA256: stored.SHA256, Title: stored.Title,
 		Stale: err != nil || !stat.Same(info),
 	}}
 	v.documents[path] = d
@@ -79,7 +79,7 @@ func (v *view) hit(id store.PassageID, score float64) (*Hit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a passage of index %q: %w", v.index.dir, public(err))
 	}
-	return &Hit{Path: v.catalog.display(p.Path), Score: score, Passage: HitPassage{
+	return &Hit{ID: documentID(p.Path), Path: v.catalog.display(p.Path), Score: score, Passage: HitPassage{
 		Byte: [2]int{p.Span.Start, p.Span.End}, Text: p.Text, Page: p.Page, Heading: p.Heading,
 	}}, nil
 }

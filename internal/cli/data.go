@@ -101,17 +101,12 @@ func (a *app) open(ctx context.Context, s *source) (*evident.Index, error) {
 	if err != nil {
 		return nil, err
 	}
+	dir, err := a.indexOf(s)
+	if err != nil {
+		return nil, err
+	}
 	if s.in == "" {
-		return evident.Open(ctx, a.dataFolder(), opts)
-	}
-	if _, err := os.Stat(s.in); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.in, plainCause(err))
-	}
-	dir := a.data
-	if dir == "" {
-		if dir, err = a.folderOf(s.in); err != nil {
-			return nil, err
-		}
+		return evident.Open(ctx, dir, opts)
 	}
 	opts.Create = true
 	index, err := evident.Open(ctx, dir, opts)
@@ -137,6 +132,20 @@ func (a *app) open(ctx context.Context, s *source) (*evident.Index, error) {
 		return nil, nothingToRead(s.in, report)
 	}
 	return index, nil
+}
+
+// indexOf is the folder of the index that a command asks: --data, else that of --in, else the default.
+func (a *app) indexOf(s *source) (string, error) {
+	if s.in == "" {
+		return a.dataFolder(), nil
+	}
+	if _, err := os.Stat(s.in); err != nil {
+		return "", fmt.Errorf("read %s: %w", s.in, plainCause(err))
+	}
+	if a.data != "" {
+		return a.data, nil
+	}
+	return a.folderOf(s.in)
 }
 
 // nothingToRead is the error for a folder without a single readable document.

@@ -63,12 +63,9 @@ func (a *app) versionCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := versionInfo{
-				Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+				Version: version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 			}
 			if build, ok := debug.ReadBuildInfo(); ok {
-				if build.Main.Version != "" && build.Main.Version != "(devel)" {
-					v.Version = build.Main.Version
-				}
 				for _, s := range build.Settings {
 					if s.Key == "vcs.revision" {
 						v.Revision = s.Value

@@ -33,12 +33,30 @@ func parsePDF(ctx context.Context, data []byte, limits Limits) (*Content, error)
 	if !bytes.Contains(data[max(0, len(data)-pdfEndBytes):], []byte("%%EOF")) {
 		return nil, refuse("truncated PDF (it has no end mark)")
 	}
+	var content *Content
+	err := usePDF(ctx, data, limits, func(i pdfium.Pdfium, d references.FPDF_DOCUMENT) (err error) {
+		p := &pdfReader{instance: i, document: d, limits: limits}
+		if err := p.pages(ctx); err != nil {
+			return err
+		}
+		content, err = newPDFLayout(limits).content(p.read, p.title())
+		return err
+	})
+	return content, err
+}
+
+// usePDF opens a PDF in an engine of its own and hands it to use. A refusal is the document's fault;
+// after any other error the engine is in doubt, and the next file gets a fresh one.
+func usePDF(
+	ctx context.Context, data []byte, limits Limits,
+	use func(pdfium.Pdfium, references.FPDF_DOCUMENT) error,
+) error {
 	e, err := borrowEngine(limits.CacheDir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	stop := context.AfterFunc(ctx, e.cancel) // ends a call that hangs
-	content, err := e.read(ctx, data, limits)
+	err = e.open(ctx, data, use)
 	alive := stop()
 	if ctx.Err() != nil {
 		err = ctx.Err()
@@ -47,12 +65,12 @@ func parsePDF(ctx context.Context, data []byte, limits Limits) (*Content, error)
 	if alive && (err == nil || errors.As(err, &refusal)) {
 		returnEngine(e)
 	} else {
-		e.close() // it trapped or was ended: the next file gets a fresh one
+		e.close() // it trapped or was ended
 	}
 	if err != nil {
-		return nil, damaged("PDF", err)
+		return damaged("PDF", err)
 	}
-	return content, nil
+	return nil
 }
 
 // engine is a PDFium of its own, used by one file at a time.
@@ -130,29 +148,25 @@ func returnEngine(e *engine) {
 	}
 }
 
-// read reads one document in an instance of its own. A refusal is the document's fault; any other
-// error leaves the engine in doubt.
-func (e *engine) read(ctx context.Context, data []byte, limits Limits) (*Content, error) {
+// open opens one document in an instance of its own.
+func (e *engine) open(
+	ctx context.Context, data []byte, use func(pdfium.Pdfium, references.FPDF_DOCUMENT) error,
+) error {
 	instance, err := e.pool.GetInstanceWithContext(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer instance.Close()
 	document, err := instance.OpenDocument(&requests.OpenDocument{File: &data})
 	switch {
 	case errors.Is(err, pdfiumerrors.ErrPassword), errors.Is(err, pdfiumerrors.ErrSecurity):
-		return nil, refuse("encrypted PDF")
+		return refuse("encrypted PDF")
 	case errors.Is(err, pdfiumerrors.ErrFormat), errors.Is(err, pdfiumerrors.ErrFile):
-		return nil, refuse("damaged or truncated PDF")
+		return refuse("damaged or truncated PDF")
 	case err != nil:
-		return nil, err
+		return err
 	}
-	p := &pdfReader{instance: instance, document: document.Document, limits: limits}
-	if err := p.pages(ctx); err != nil {
-		return nil, err
-	}
-	layout := newPDFLayout(limits)
-	return layout.content(p.read, p.title())
+	return use(instance, document.Document)
 }
 
 // pdfReader takes the lines of text out of one document.

@@ -1,0 +1,323 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"evident"
+	"evident/api"
+)
+
+// jobsMax is how many jobs are remembered, unfinished ones included.
+const jobsMax = 100
+
+// jobs runs one job after the other: an index has one writer.
+type jobs struct {
+	service *Service
+	queue   chan *job
+	ended   sync.WaitGroup
+	stop    context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	known  []*job // oldest first
+}
+
+// job is a job and who watches it.
+type job struct {
+	cancel context.CancelFunc
+	ctx    context.Context //nolint:containedctx // a job outlives the request that made it
+
+	mu      sync.Mutex
+	state   api.Job
+	changed chan struct{} // closed and replaced at every change
+}
+
+func newJobs(s *Service) *jobs {
+	ctx, stop := context.WithCancel(context.Background())
+	j := &jobs{service: s, queue: make(chan *job, jobsMax), stop: stop}
+	j.ended.Add(1)
+	go func() {
+		defer j.ended.Done()
+		for {
+			select {
+			case next := <-j.queue:
+				j.run(next)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return j
+}
+
+func (j *jobs) close() {
+	j.mu.Lock()
+	j.closed = true
+	for _, k := range j.known {
+		k.cancel()
+	}
+	j.mu.Unlock()
+	j.stop()
+	j.ended.Wait()
+}
+
+func (j *jobs) unfinished() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for _, k := range j.known {
+		if s := k.snapshot(); !s.Over() {
+			n++
+		}
+	}
+	return n
+}
+
+func (k *job) snapshot() api.Job {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state
+}
+
+// update changes the job's state and wakes those who watch.
+func (k *job) update(change func(*api.Job)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	change(&k.state)
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+// watch returns the state, and what is closed when it changes.
+func (k *job) watch() (api.Job, <-chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state, k.changed
+}
+
+// StartJob starts a job.
+func (s *Service) StartJob(r api.JobRequest) (*api.Job, error) {
+	l, err := s.index(r.Index)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := s.allowed(l, r.Paths)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	k := &job{ctx: ctx, cancel: cancel, changed: make(chan struct{}), state: api.Job{
+		ID: newID(), Kind: r.Kind, Index: l.index.Name, Paths: paths, State: "waiting",
+		Created: s.o.Now().UTC().Format(time.RFC3339),
+	}}
+	if err := s.jobs.add(k); err != nil {
+		cancel()
+		return nil, err
+	}
+	state := k.snapshot()
+	return &state, nil
+}
+
+// add remembers a job and puts it in the queue. Jobs that are over make room.
+func (j *jobs) add(k *job) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return api.NewProblem("not-ready", "the server is shutting down")
+	}
+	if len(j.known) >= jobsMax {
+		at := slices.IndexFunc(j.known, func(k *job) bool { s := k.snapshot(); return s.Over() })
+		if at < 0 {
+			return api.NewProblem("overloaded", "too many jobs are waiting")
+		}
+		j.known = slices.Delete(j.known, at, at+1)
+	}
+	j.known = append(j.known, k)
+	j.queue <- k // there is room: it holds as many as are known
+	return nil
+}
+
+// allowed returns the absolute paths that a job may index: what was indexed before when none is
+// named, else only what lies below that or below the folders the server was started with. Links are
+// followed first, so that a link is no way out.
+func (s *Service) allowed(l *listing, named []string) ([]string, error) {
+	status, err := l.index.Status()
+	if err != nil {
+		return nil, problem(err)
+	}
+	if len(named) == 0 {
+		if len(status.Roots) == 0 {
+			return nil, api.NewProblem("empty-index", "nothing was indexed yet: name a folder")
+		}
+		return status.Roots, nil
+	}
+	within := append(slices.Clone(s.folders), status.Roots...)
+	paths := make([]string, 0, len(named))
+	for i, path := range named {
+		full, err := filepath.Abs(path)
+		if err != nil || strings.ContainsRune(path, 0) || !belowAny(full, within) {
+			return nil, notAllowed(i, path)
+		}
+		if _, err := filepath.EvalSymlinks(full); errors.Is(err, fs.ErrNotExist) {
+			p := api.NewProblem("invalid-request", "there is no file or folder "+quoted(path))
+			p.Errors = []api.ProblemField{{Where: "/paths", Message: quoted(path) + " does not exist"}}
+			return nil, p
+		}
+		if real, err := filepath.EvalSymlinks(full); err != nil || !belowAny(real, followed(within)) {
+			return nil, notAllowed(i, path)
+		}
+		paths = append(paths, full)
+	}
+	return paths, nil
+}
+
+func notAllowed(_ int, path string) error {
+	return api.NewProblem("folder-not-allowed", quoted(path)+" is below no folder that may be indexed")
+}
+
+// followed returns paths with their links followed, beside themselves.
+func followed(paths []string) []string {
+	all := slices.Clone(paths)
+	for _, p := range paths {
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			all = append(all, real)
+		}
+	}
+	return all
+}
+
+// belowAny says whether path is one of folders or lies below one.
+func belowAny(path string, folders []string) bool {
+	for _, folder := range folders {
+		rest, err := filepath.Rel(folder, path)
+		if err == nil && rest != ".." && !strings.HasPrefix(rest, ".."+string(filepath.Separator)) {
+			return true
+		}
+	}
+	return false
+}
+
+// run carries out a job.
+func (j *jobs) run(k *job) {
+	s := j.service
+	end := func(state string, report *evident.AddReport, err error) {
+		k.update(func(w *api.Job) {
+			w.State, w.Ended = state, s.o.Now().UTC().Format(time.RFC3339)
+			if report != nil {
+				r := reportOf(report)
+				w.Result = &r
+			}
+			var p *api.Problem
+			if errors.As(problem(err), &p) && state == "failed" {
+				w.Error = p
+			}
+		})
+	}
+	if k.ctx.Err() != nil {
+		end("cancelled", nil, nil)
+		return
+	}
+	k.update(func(w *api.Job) { w.State = "running" })
+	state := k.snapshot()
+	l, err := s.index(state.Index)
+	if err != nil {
+		end("failed", nil, err)
+		return
+	}
+	report, err := l.index.Add(k.ctx, state.Paths, evident.AddOptions{
+		CacheDir: s.o.CacheDir, PixelsMax: s.o.PixelsMax,
+		Progress: func(p evident.Progress) {
+			k.update(func(w *api.Job) {
+				w.Progress = api.Progress{
+					Done: p.Done, Total: p.Total, Skipped: p.Skipped, SecondsLeft: p.Left.Seconds(),
+				}
+			})
+		},
+	})
+	switch {
+	case k.ctx.Err() != nil:
+		end("cancelled", report, nil)
+	case err != nil:
+		end("failed", nil, err)
+	default:
+		end("done", report, nil)
+	}
+}
+
+func reportOf(r *evident.AddReport) api.IndexReport {
+	return api.IndexReport{
+		Documents: r.Documents, Passages: r.Passages, Images: r.Images, Added: r.Added,
+		Changed: r.Changed, Unchanged: r.Unchanged, Removed: r.Removed,
+		Skipped: r.Skipped, Seconds: r.Seconds,
+	}
+}
+
+// Jobs lists the jobs that are remembered, newest first.
+func (s *Service) Jobs() *api.JobList {
+	s.jobs.mu.Lock()
+	defer s.jobs.mu.Unlock()
+	out := &api.JobList{Jobs: []api.Job{}}
+	for _, k := range slices.Backward(s.jobs.known) {
+		out.Jobs = append(out.Jobs, k.snapshot())
+	}
+	return out
+}
+
+func (s *Service) job(id string) (*job, error) {
+	s.jobs.mu.Lock()
+	defer s.jobs.mu.Unlock()
+	for _, k := range s.jobs.known {
+		if k.state.ID == id {
+			return k, nil
+		}
+	}
+	return nil, api.NewProblem("not-found", "there is no job "+quoted(id))
+}
+
+// Job returns a job.
+func (s *Service) Job(id string) (*api.Job, error) {
+	k, err := s.job(id)
+	if err != nil {
+		return nil, err
+	}
+	state := k.snapshot()
+	return &state, nil
+}
+
+// CancelJob stops a job, which keeps what it has done. It does not wait.
+func (s *Service) CancelJob(id string) (*api.Job, error) {
+	k, err := s.job(id)
+	if err != nil {
+		return nil, err
+	}
+	k.cancel()
+	state := k.snapshot()
+	return &state, nil
+}
+
+// WatchJob calls yield with the job's state now and at every change, until it is over, yield returns
+// false, or ctx ends.
+func (s *Service) WatchJob(ctx context.Context, id string, yield func(api.Job) bool) error {
+	k, err := s.job(id)
+	if err != nil {
+		return err
+	}
+	for {
+		state, changed := k.watch()
+		if !yield(state) || state.Over() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

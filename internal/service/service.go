@@ -1,0 +1,177 @@
+// Package service is what a program can ask of open indexes: the operations of the HTTP API, of the
+// web pages and of the MCP tools, in the types of package api. It bounds how much is computed at
+// once, keeps explanations and jobs, and turns every error into an [api.Problem].
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"evident"
+	"evident/api"
+)
+
+// Options are the settings of a [Service].
+type Options struct {
+	Indexes  []Index  // at least one; the first is the default
+	Folders  []string // what may be indexed, besides what was: files and folders
+	CacheDir string   // where the PDF engine keeps its compiled form; "" means nowhere
+	Version  string
+
+	PixelsMax      int           // of a picture; 0 means [evident.PixelsMax]
+	BodyMax        int64         // bytes of a request; 0 means 32 MiB
+	Computations   int           // at the same time; 0 means one a core
+	QueueMax       int           // computations that may wait; 0 means 256
+	RequestTimeout time.Duration // 0 means 60 s
+
+	Now     func() time.Time // the clock; nil means time.Now
+	Observe Observer         // may be nil
+}
+
+// Index is an index under a name.
+type Index struct {
+	Name string
+	*evident.Index
+}
+
+// Observer is told what happens, for metrics.
+type Observer interface {
+	Stage(name string, took time.Duration) // a stage of a computation ended
+	Answered(outcome string)               // "span" or "abstained"
+}
+
+// Service answers. It is safe for concurrent use; Close ends it.
+type Service struct {
+	o       Options
+	begun   time.Time
+	gate    *gate
+	jobs    *jobs
+	kept    *explanations
+	listed  []*listing // by index
+	folders []string   // absolute
+
+	ready   atomic.Bool
+	loading sync.Mutex
+	missing string // why it is not ready
+}
+
+// New returns a service over open indexes. Load makes it ready.
+func New(o Options) (*Service, error) {
+	if len(o.Indexes) == 0 {
+		return nil, errors.New("serve: no index")
+	}
+	o.PixelsMax = cmp.Or(o.PixelsMax, evident.PixelsMax)
+	o.BodyMax = cmp.Or(o.BodyMax, 32<<20)
+	o.Computations = cmp.Or(o.Computations, runtime.GOMAXPROCS(0))
+	o.QueueMax = cmp.Or(o.QueueMax, 256)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = unobserved{}
+	}
+	s := &Service{
+		o: o, begun: o.Now(), gate: newGate(o.Computations, o.QueueMax),
+		kept: &explanations{}, missing: "the models are being loaded",
+	}
+	s.jobs = newJobs(s)
+	for i := range o.Indexes {
+		s.listed = append(s.listed, &listing{index: o.Indexes[i]})
+	}
+	for _, folder := range o.Folders {
+		full, err := filepath.Abs(folder)
+		if err != nil {
+			return nil, err
+		}
+		s.folders = append(s.folders, full)
+	}
+	return s, nil
+}
+
+type unobserved struct{}
+
+func (unobserved) Stage(string, time.Duration) {}
+func (unobserved) Answered(string)             {}
+
+// Load loads the models. Until it has, the service answers nothing that needs one and is not ready.
+func (s *Service) Load(ctx context.Context) error {
+	for _, x := range s.o.Indexes {
+		if err := x.Preload(ctx); err != nil {
+			s.loading.Lock()
+			s.missing = err.Error()
+			s.loading.Unlock()
+			return err
+		}
+	}
+	s.loading.Lock()
+	s.missing = ""
+	s.loading.Unlock()
+	s.ready.Store(true)
+	return nil
+}
+
+// Close stops jobs, keeping what they have done, and waits for them. The indexes stay open.
+func (s *Service) Close() { s.jobs.close() }
+
+// Ready says whether the models are loaded and, if not, why.
+func (s *Service) Ready() (missing string, ready bool) {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	return s.missing, s.ready.Load()
+}
+
+// Limits returns what a request may cost.
+func (s *Service) Limits() api.Limits {
+	return api.Limits{
+		BodyBytes: s.o.BodyMax, ImagePixels: s.o.PixelsMax, QuestionWords: evident.QuestionWordsMax,
+		Computations: s.o.Computations, Queue: s.o.QueueMax,
+		RequestSeconds: s.o.RequestTimeout.Seconds(), Folders: append([]string{}, s.folders...),
+	}
+}
+
+// index returns the index of a name; "" is the first.
+func (s *Service) index(name string) (*listing, error) {
+	if name == "" {
+		return s.listed[0], nil
+	}
+	for _, l := range s.listed {
+		if l.index.Name == name {
+			return l, nil
+		}
+	}
+	return nil, api.NewProblem("no-index", "there is no index called "+quoted(name))
+}
+
+// timer collects how long stages take.
+type timer struct {
+	service *Service
+	begun   time.Time
+	took    map[string]float64
+}
+
+func (s *Service) timer() *timer {
+	return &timer{service: s, begun: s.o.Now(), took: map[string]float64{}}
+}
+
+// stage notes a stage that began at a time, and returns the time now.
+func (t *timer) stage(name string, begun time.Time) time.Time {
+	now := t.service.o.Now()
+	t.took[name] += milliseconds(now.Sub(begun))
+	t.service.o.Observe.Stage(name, now.Sub(begun))
+	return now
+}
+
+// done returns milliseconds by stage, and the total.
+func (t *timer) done() map[string]float64 {
+	t.took["total"] = milliseconds(t.service.o.Now().Sub(t.begun))
+	return t.took
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

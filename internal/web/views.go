@@ -1,0 +1,246 @@
+package web
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"evident/api"
+)
+
+// Box is the field that questions are asked in.
+type Box struct{ Label, Value string }
+
+// Start is what the first page shows.
+type Start struct {
+	Empty   bool // nothing was indexed yet
+	Folders []string
+	Data    string // the index, where it is not the default one
+	Box     Box
+	Counts  string
+	Images  bool
+}
+
+// Ask is a question and its answer.
+type Ask struct {
+	Box     Box
+	Answer  *Answered
+	Problem *api.Problem
+}
+
+// Answered is an answer as cards.
+type Answered struct {
+	Abstained    bool
+	Reason       string
+	Nearest      []Hit
+	Cards        []Card
+	Took, Engine string
+}
+
+// Card is one candidate.
+type Card struct {
+	Place
+	Text, Prefix, Exact, Suffix string
+	Percent                     int
+	Also                        []Place
+	Why                         api.Why
+	Citation                    string
+}
+
+// Place is where a quotation stands.
+type Place struct {
+	Path, Heading, Read string
+	Page, Start, End    int
+	Stale               bool
+}
+
+// Hit is a passage.
+type Hit struct {
+	Text, Path, Heading, Read, Score string
+	Page                             int
+	Why                              *api.Why
+}
+
+// Tile is a picture in a grid.
+type Tile struct {
+	Path, Name, Look, Like, Thumb, Score string
+	Width, Height                        int
+}
+
+// NewAnswered turns an answer into cards.
+func NewAnswered(a *api.Answer, index string) *Answered {
+	out := &Answered{
+		Abstained: a.Abstained, Engine: a.Engine, Took: Took(a.TookMS),
+		Reason: sentence(a.Reason),
+	}
+	for _, h := range a.Nearest {
+		out.Nearest = append(out.Nearest, NewHit(h, index, a.Question))
+	}
+	for _, c := range a.Answers {
+		t := c.Evidence.Text
+		card := Card{
+			Place: newPlace(&c.Evidence, index, a.Question, spans(&c)),
+			Text:  c.Text, Prefix: t.Prefix, Exact: t.Exact, Suffix: t.Suffix,
+			Percent: int(100*c.Score + 0.5), Why: c.Why,
+			Citation: Citation(&c.Evidence),
+		}
+		for i := range c.Also {
+			card.Also = append(card.Also, newPlace(&c.Also[i], index, a.Question, spans(&c)))
+		}
+		out.Cards = append(out.Cards, card)
+	}
+	return out
+}
+
+func sentence(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return strings.ToUpper(reason[:1]) + reason[1:]
+}
+
+// spans returns the byte spans of a candidate by document.
+func spans(c *api.Candidate) map[string][][2]int {
+	out := map[string][][2]int{}
+	for _, e := range append([]api.Evidence{c.Evidence}, c.Also...) {
+		out[e.Source.ID] = append(out[e.Source.ID], e.Text.Byte)
+	}
+	return out
+}
+
+func newPlace(e *api.Evidence, index, question string, all map[string][][2]int) Place {
+	return Place{
+		Path: e.Source.Path, Heading: e.Text.Heading, Page: e.Text.Page, Stale: e.Source.Stale,
+		Start: e.Text.Byte[0], End: e.Text.Byte[1],
+		Read: ReadPath(ReadAt{
+			Index: index, ID: e.Source.ID, Span: e.Text.Byte, Marks: all[e.Source.ID], Question: question,
+		}),
+	}
+}
+
+// NewHit turns a passage into what is shown.
+func NewHit(h api.Hit, index, question string) Hit {
+	hit := Hit{
+		Text: strings.Join(strings.Fields(h.Passage.Text), " "), Path: h.Path, Page: h.Passage.Page,
+		Heading: h.Passage.Heading, Why: h.Why,
+		Read: ReadPath(ReadAt{Index: index, ID: h.ID, Span: h.Passage.Byte, Question: question}),
+	}
+	if h.Why != nil {
+		hit.Score = strconv.FormatFloat(h.Score, 'f', 2, 64)
+	}
+	return hit
+}
+
+// ReadAt is a place in the reader.
+type ReadAt struct {
+	Index, ID string
+	Span      [2]int   // the marked one
+	Marks     [][2]int // others of the same document
+	Question  string   // to go back to
+	Page      int      // shown as a picture; 0 shows text
+	From      int      // byte that the shown text begins at; 0 chooses
+}
+
+// ReadPath is the address of a place in the reader.
+func ReadPath(a ReadAt) string {
+	q := url.Values{}
+	if a.Span[1] > a.Span[0] {
+		q.Set("span", spanText(a.Span))
+	}
+	for _, m := range a.Marks {
+		if len(a.Marks) > 1 {
+			q.Add("mark", spanText(m))
+		}
+	}
+	if a.Question != "" {
+		q.Set("q", a.Question)
+	}
+	if a.Page > 0 {
+		q.Set("page", strconv.Itoa(a.Page))
+	}
+	if a.From > 0 {
+		q.Set("from", strconv.Itoa(a.From))
+	}
+	to := "/read/" + url.PathEscape(a.Index) + "/" + url.PathEscape(a.ID)
+	if len(q) > 0 {
+		to += "?" + q.Encode()
+	}
+	if a.Span[1] > a.Span[0] && a.Page == 0 {
+		to += "#here"
+	}
+	return to
+}
+
+func spanText(s [2]int) string { return fmt.Sprintf("%d-%d", s[0], s[1]) }
+
+// Citation is a quotation as one would put it under a text.
+func Citation(e *api.Evidence) string {
+	c := "“" + strings.Join(strings.Fields(e.Text.Exact), " ") + "”, " + filepath.Base(e.Source.Path)
+	if e.Source.Title != "" {
+		c = "“" + strings.Join(strings.Fields(e.Text.Exact), " ") + "”, " + e.Source.Title +
+			" (" + filepath.Base(e.Source.Path) + ")"
+	}
+	if e.Text.Page > 0 {
+		c += fmt.Sprintf(", p. %d", e.Text.Page)
+	}
+	return c + fmt.Sprintf(", bytes %d–%d", e.Text.Byte[0], e.Text.Byte[1])
+}
+
+// thumbSide is the longest side of a picture in a grid, in pixels, on fine screens.
+const thumbSide = 360
+
+// NewTile turns a picture into a tile.
+func NewTile(index, id, name string, size api.HitImage) Tile {
+	at := "/api/" + api.Version + "/indexes/" + url.PathEscape(index) + "/documents/" + id
+	return Tile{
+		Path: name, Name: filepath.Base(name), Look: "/look?image=" + id,
+		Like:  "/search?kind=images&like=" + id,
+		Thumb: at + "/image?side=" + strconv.Itoa(thumbSide), Width: size.Width, Height: size.Height,
+	}
+}
+
+// Took says how long an answer took: "0.25 s".
+func Took(ms map[string]float64) string {
+	total, ok := ms["total"]
+	switch {
+	case !ok:
+		return ""
+	case total < 100:
+		return fmt.Sprintf("%.0f ms", max(total, 1))
+	}
+	return fmt.Sprintf("%.2f s", total/1000)
+}
+
+// Counts says what indexes hold.
+func Counts(indexes []api.Index) string {
+	documents, passages, images := 0, 0, 0
+	for _, x := range indexes {
+		documents, passages, images = documents+x.Documents, passages+x.Passages, images+x.Images
+	}
+	words := []string{}
+	for _, n := range []struct {
+		n    int
+		noun string
+	}{{documents, "document"}, {passages, "passage"}, {images, "picture"}} {
+		if n.n == 1 {
+			words = append(words, "1 "+n.noun)
+		} else if n.n > 1 {
+			words = append(words, grouped(n.n)+" "+n.noun+"s")
+		}
+	}
+	if len(words) == 0 {
+		return "Nothing is indexed yet."
+	}
+	return strings.Join(words, ", ")
+}
+
+// grouped writes a number with thin spaces between thousands.
+func grouped(n int) string {
+	text := strconv.Itoa(n)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "\u202f" + text[at:]
+	}
+	return text
+}
