@@ -25,6 +25,7 @@ var floors = map[string]float64{
 	"mix":                  6,
 	"store":                5,
 	"legrad":               6,
+	"maskinversion":        6.5, // moves vectors by LeGrad's maps
 	"model":                5,
 	"model/bert":           4,
 	"model/vit":            4.2, // towers, of which the models around it are made

@@ -106,11 +106,11 @@ func compareAttention(t *testing.T, a *goldentest.Arrays, tower *vit.Tower, text
 	}
 	a.Compare(t, "out_attn_last_layer", kept.Weights, 1e-5, false)
 	back := nn.NewBlockBackward(block)
-	score := newHead(tower.Pool.(*vit.TokenPool)).at(vit.MeanToken(kept.Output, d))
+	score := NewMeanHead(tower.Pool.(*vit.TokenPool)).At(vit.MeanToken(kept.Output, d))
 	_, shape = a.Floats(t, "out_attn_grad_last_layer")
 	var gradients []float32
 	for _, text := range texts[:shape[0]] {
-		every := slices.Repeat(score.gradients(text, n), n) // the same at each token
+		every := slices.Repeat(score.Gradients(text, n), n) // the same at each token
 		gradient := make([]float32, len(kept.Weights))
 		if err := back.Run(ctx, kept, every, nn.Gradients{Weights: gradient}); err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 // last block puts out back through blocks. In float32, whatever the tower multiplies in.
 type descent struct {
 	*reading
-	head   *head
+	head   *MeanHead
 	blocks map[int]*nn.BlockBackward
 }
 
@@ -20,7 +20,7 @@ func newDescent(r *reading) (*descent, error) {
 	if err := r.needsPool(); err != nil {
 		return nil, err
 	}
-	d := &descent{reading: r, head: newHead(r.pool), blocks: map[int]*nn.BlockBackward{}}
+	d := &descent{reading: r, head: NewMeanHead(r.pool), blocks: map[int]*nn.BlockBackward{}}
 	for l := len(r.tower.Encoder.Layers) - 1; l >= r.layers[0]; l-- {
 		d.blocks[l] = nn.NewBlockBackward(&r.tower.Encoder.Layers[l])
 		d.blocks[l].Threads = r.tower.Encoder.Threads
@@ -54,23 +54,23 @@ func (d *descent) top(p *pass, text []float32) []float32 {
 			}
 		}
 	}
-	class := func() *score { return d.head.at(p.tokens[:width]) }
-	mean := func(from int) *score { return d.head.at(vit.MeanToken(p.tokens[from*width:], width)) }
+	class := func() *MeanScore { return d.head.At(p.tokens[:width]) }
+	mean := func(from int) *MeanScore { return d.head.At(vit.MeanToken(p.tokens[from*width:], width)) }
 	switch d.pool.Of {
 	case vit.Class:
-		add(0, 1, class().gradients(text, 1))
+		add(0, 1, class().Gradients(text, 1))
 	case vit.Mean:
-		add(0, p.n, mean(0).gradients(text, p.n))
+		add(0, p.n, mean(0).Gradients(text, p.n))
 	case vit.Patches:
-		add(prefix, p.n, mean(prefix).gradients(text, p.n-prefix))
+		add(prefix, p.n, mean(prefix).Gradients(text, p.n-prefix))
 	case vit.ClassAndMean: // e = c + m of length 1 each: a text turns their sum first
 		turned := turn(d.pool.Vector(p.tokens), text)
-		add(0, 1, class().gradients(turned, 1))
-		add(0, p.n, mean(0).gradients(turned, p.n))
+		add(0, 1, class().Gradients(turned, 1))
+		add(0, p.n, mean(0).Gradients(turned, p.n))
 	case vit.NormPatches: // normalised before the mean: each patch its own way back
 		turned := turn(d.pool.Vector(p.tokens), text)
 		for i := prefix; i < p.n; i++ {
-			add(i, i+1, d.head.at(p.tokens[i*width:][:width]).through(turned, p.n-prefix))
+			add(i, i+1, d.head.At(p.tokens[i*width:][:width]).through(turned, p.n-prefix))
 		}
 	}
 	return gradient
@@ -84,7 +84,7 @@ func turn(e, t []float32) []float32 {
 }
 
 // through takes a gradient [E] at f = P·LN(z) back to z, for a token that is one of n in a mean.
-func (s *score) through(gradient []float32, n int) []float32 {
+func (s *MeanScore) through(gradient []float32, n int) []float32 {
 	y := slices.Clone(gradient)
 	if s.head.back != nil {
 		y = make([]float32, len(s.head.norm.Gain))

@@ -28,7 +28,7 @@ type Explainer struct {
 	layers []int
 
 	pool   vit.AttentionPool   // whose attention is explained; nil where it is the blocks'
-	head   *head               // what the score reads, and
+	head   *MeanHead           // what the score reads, and
 	blocks []*nn.BlockGradient // the way back through each layer, where it is the blocks'
 }
 
@@ -50,7 +50,7 @@ func New(tower *vit.Tower, opts Options) (*Explainer, error) {
 		e.pool = pool
 		return e, nil
 	case *vit.TokenPool:
-		e.head = newHead(pool)
+		e.head = NewMeanHead(pool)
 	default:
 		return nil, fmt.Errorf("maps of a tower that pools by %T are not known", pool)
 	}
@@ -96,8 +96,8 @@ type Image struct {
 
 // layer is where an image stands in one layer.
 type layer struct {
-	point *nn.Point // of the block, and
-	score *score    // at its output; or
+	point *nn.Point  // of the block, and
+	score *MeanScore // at its output; or
 	pool  vit.AttentionPoint
 }
 
@@ -138,7 +138,7 @@ func (e *Explainer) at(ctx context.Context, i int, kept *nn.Kept) (at layer, err
 	if at.point, err = e.blocks[i].At(ctx, kept, len(kept.Output)/e.tower.Width); err != nil {
 		return at, err
 	}
-	at.score = e.head.at(vit.MeanToken(kept.Output, e.tower.Width))
+	at.score = e.head.At(vit.MeanToken(kept.Output, e.tower.Width))
 	return at, nil
 }
 
@@ -193,5 +193,5 @@ func (im *Image) relevance(ctx context.Context, i int, texts, relevance []float3
 	if l.pool != nil {
 		return l.pool.Relevance(ctx, texts, relevance)
 	}
-	return im.explainer.blocks[i].Relevance(ctx, l.point, l.score.gradients(texts, n), relevance)
+	return im.explainer.blocks[i].Relevance(ctx, l.point, l.score.Gradients(texts, n), relevance)
 }

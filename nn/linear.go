@@ -258,6 +258,16 @@ func (l *Linear) tile(s *scratch, dst output, x matrix, row, rows, panel int) {
 	}
 }
 
+// plain computes a tile of x·Wᵀ, without the bias: rows of one panel, 32 apart. W is not of bytes.
+func (l *Linear) plain(tile []float32, x matrix, row, rows, panel int) {
+	b := panel * l.panelSize(l.Precision())
+	if l.bf16 != nil {
+		l.set.TileBF16(tile, kernel.Columns, x.bf16[row*x.ld:], x.ld, l.bf16[b:], nil, rows, (l.In+1)/2, 1)
+		return
+	}
+	l.set.TileF32(tile, kernel.Columns, x.f32[row*x.ld:], x.ld, l.f32[b:], nil, rows, l.In, 1)
+}
+
 // storeNarrow writes the first columns of a tile, as of a last panel that is not full.
 func storeNarrow(dst []float32, ldd int, tile []float32, ldt, rows, width int, add bool) {
 	for i := range rows {

@@ -39,3 +39,18 @@ func (p *NormPoint) Back(y []float32) {
 		y[i] = float32(p.scale * (float64(p.gain[i])*float64(v) - mean - p.normed[i]*tilt))
 	}
 }
+
+// Along takes a small change v of the norm's input to that of its output, in place; it is the transpose of Back:
+//
+//	LNᴶ(v) = γ·r·(v - mean(v) - x̂·mean(v·x̂))
+func (p *NormPoint) Along(v []float32) {
+	mean, tilt := 0.0, 0.0
+	for i, x := range v {
+		mean += float64(x)
+		tilt += float64(x) * p.normed[i]
+	}
+	mean, tilt = mean/float64(len(v)), tilt/float64(len(v))
+	for i, x := range v {
+		v[i] = float32(float64(p.gain[i]) * p.scale * (float64(x) - mean - p.normed[i]*tilt))
+	}
+}

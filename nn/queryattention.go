@@ -126,6 +126,39 @@ func (a *QueryAttention) Relevance(tokens, gradients, relevance []float32) {
 }
 
 func (a *QueryAttention) relevance(tokens, gradients, relevance []float32) {
+	n, count, heads := len(tokens)/a.In, len(gradients)/a.Size, a.Heads
+	slopes := a.slopes(tokens, gradients)
+	for token := range n {
+		at := slopes[token*heads*count:][:heads*count]
+		for t := range count {
+			sum := float32(0)
+			for h := range heads {
+				sum += max(0, at[h*count+t])
+			}
+			relevance[t*n+token] = sum / float32(heads)
+		}
+	}
+}
+
+// Slopes writes for each of several gradients ∂s/∂y [T, E] the gradient at each head's attention to each token,
+// ∂s/∂A [T, N, h], before anything is clipped. It is linear in the gradients.
+func (a *QueryAttention) Slopes(tokens, gradients, slopes []float32) {
+	n, count, heads := len(tokens)/a.In, len(gradients)/a.Size, a.Heads
+	if len(gradients) != count*a.Size || len(slopes) != count*n*heads {
+		panic(fmt.Sprintf("nn: %d values of gradient and %d of slopes do not fit width %d, %d tokens and %d heads",
+			len(gradients), len(slopes), a.Size, n, heads))
+	}
+	for first := 0; first < count; first += textsTogether {
+		part := min(textsTogether, count-first)
+		some := a.slopes(tokens, gradients[first*a.Size:(first+part)*a.Size])
+		for i, v := range some {
+			slopes[(first+i%part)*n*heads+i/part] = v
+		}
+	}
+}
+
+// slopes returns ∂s/∂A [N, h, T].
+func (a *QueryAttention) slopes(tokens, gradients []float32) []float32 {
 	d, heads, size := a.In, a.Heads, a.Size/a.Heads
 	n, count := len(tokens)/d, len(gradients)/a.Size
 	q := make([]float32, count*a.Size)
@@ -143,16 +176,7 @@ func (a *QueryAttention) relevance(tokens, gradients, relevance []float32) {
 		}
 		a.folds[h].Forward(rows[h*count*d:][:count*d], part, count)
 	}
-	slopes := make([]float32, n*heads*count) // ∂s/∂A [N, h, T]
+	slopes := make([]float32, n*heads*count)
 	NewLinear(rows, bias, d, heads*count, FP32).Forward(slopes, tokens, n)
-	for token := range n {
-		at := slopes[token*heads*count:][:heads*count]
-		for t := range count {
-			sum := float32(0)
-			for h := range heads {
-				sum += max(0, at[h*count+t])
-			}
-			relevance[t*n+token] = sum / float32(heads)
-		}
-	}
+	return slopes
 }

@@ -39,3 +39,6 @@ func (p *UnitPoint) Back(dst, t []float32) {
 		dst[i] = float32((float64(t[i]) - u*along) / p.length)
 	}
 }
+
+// Unit returns f/|f|; zeros where f has no direction.
+func (p *UnitPoint) Unit() []float64 { return p.unit }

@@ -55,6 +55,12 @@ type Set struct {
 	slope       [4]func(x unsafe.Pointer, rows, ldx int)
 	gate        func(dst, sums, x, y, p, q unsafe.Pointer, n int)
 	addPositive func(dst, x unsafe.Pointer, rows, ldx int)
+	signs       func(dst, signs, x unsafe.Pointer, rows, ldx int)
+	spread      func(dst, signs unsafe.Pointer, rows, ldd int)
+	spreadBF16  func(dst, signs unsafe.Pointer, rows, ldd int)
+	addProduct  func(dst, x, y unsafe.Pointer, rows, ldx, ldy int)
+	gateRows    func(dst, x, y unsafe.Pointer, rows, ldd, ldx int)
+	gateBF16    func(dst, x, y unsafe.Pointer, rows, ldd, ldx int)
 	addTile     func(dst, src unsafe.Pointer, rows, ldd int)
 	toBF16      func(dst, src unsafe.Pointer, rows, n, ldd, lds int)
 	transpose   func(dst, src unsafe.Pointer, lds, k, groups int)
@@ -108,6 +114,7 @@ func need(what string, n, rows, stride, width int) {
 }
 
 func f32(s []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
+func u32(s []uint32) unsafe.Pointer  { return unsafe.Pointer(unsafe.SliceData(s)) }
 func u16(s []uint16) unsafe.Pointer  { return unsafe.Pointer(unsafe.SliceData(s)) }
 
 // TileF32 computes c = init + a·b for rows ≤ TileRows rows and panels·32 columns:

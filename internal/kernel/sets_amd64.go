@@ -8,6 +8,8 @@ var avx512Set = Set{
 	activate: [...]activateFunc{geluAVX512, geluTanhAVX512, quickGELUAVX512, reluAVX512},
 	slope:    [...]activateFunc{geluSlopeAVX512, geluTanhSlopeAVX512, quickGELUSlopeAVX512, reluSlopeAVX512},
 	gate:     gateAVX512, addPositive: addPositiveAVX512,
+	signs: positiveSignsAVX512, spread: spreadSignsAVX512, spreadBF16: spreadSignsBF16AVX512,
+	addProduct: addProductAVX512, gateRows: gateRowsAVX512,
 	addTile: addTileAVX512, toBF16: toBF16AVX512, transpose: transposeAVX2,
 	interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
 	tileInt8: whereVNNI(tileInt8AVX512[:]),
@@ -26,6 +28,7 @@ var sets = [...]Set{
 		activate: [...]activateFunc{geluAVX2, geluTanhAVX2, quickGELUAVX2, reluAVX2},
 		slope:    [...]activateFunc{geluSlopeAVX2, geluTanhSlopeAVX2, quickGELUSlopeAVX2, reluSlopeAVX2},
 		gate:     gateAVX2, addPositive: addPositiveAVX2,
+		signs: positiveSignsAVX2, addProduct: addProductAVX2, gateRows: gateRowsAVX2,
 		addTile: addTileAVX2, toBF16: toBF16AVX2, transpose: transposeAVX2,
 		peaks: []peak{{"fp32", 12 * 8 * 2, peakF32AVX2}},
 	},
@@ -37,7 +40,7 @@ var sets = [...]Set{
 // withBF16 returns the functions of a set with AVX-512, and those that multiply and round bf16.
 func withBF16(s Set) Set {
 	s.tier, s.tileBF16 = AVX512BF16, tileBF16AVX512[:]
-	s.softmaxBF16, s.toBF16 = softmaxBF16AVX512, toBF16Native
+	s.softmaxBF16, s.toBF16, s.gateBF16 = softmaxBF16AVX512, toBF16Native, gateRowsBF16AVX512
 	s.peaks = s.withPeak(peak{"bf16", 24 * 32 * 2, peakBF16AVX512})
 	return s
 }

@@ -69,6 +69,21 @@ func gateAVX512(dst unsafe.Pointer, sums unsafe.Pointer, x unsafe.Pointer, y uns
 //go:noescape
 func addPositiveAVX512(dst unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
 
+// positiveSignsAVX512 adds to dst [32] what is above 0 in each column of rows of 32, and notes of each row which are not below 0.
+//
+//go:noescape
+func positiveSignsAVX512(dst unsafe.Pointer, signs unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
+
+// addProductAVX512 adds to dst [32] the sums of the columns of x·y, rows of 32.
+//
+//go:noescape
+func addProductAVX512(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldx int, ldy int)
+
+// gateRowsAVX512 writes x·y for rows of 32 of x and one of y.
+//
+//go:noescape
+func gateRowsAVX512(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldd int, ldx int)
+
 // softmaxAVX2 replaces each row by softmax in base 2 of scale·x; n is a multiple of 32.
 //
 //go:noescape
@@ -133,6 +148,36 @@ func gateAVX2(dst unsafe.Pointer, sums unsafe.Pointer, x unsafe.Pointer, y unsaf
 //
 //go:noescape
 func addPositiveAVX2(dst unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
+
+// positiveSignsAVX2 adds to dst [32] what is above 0 in each column of rows of 32, and notes of each row which are not below 0.
+//
+//go:noescape
+func positiveSignsAVX2(dst unsafe.Pointer, signs unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
+
+// addProductAVX2 adds to dst [32] the sums of the columns of x·y, rows of 32.
+//
+//go:noescape
+func addProductAVX2(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldx int, ldy int)
+
+// gateRowsAVX2 writes x·y for rows of 32 of x and one of y.
+//
+//go:noescape
+func gateRowsAVX2(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldd int, ldx int)
+
+// spreadSignsAVX512 writes 1 for each bit that is set and 0 for others, to rows of 32.
+//
+//go:noescape
+func spreadSignsAVX512(dst unsafe.Pointer, signs unsafe.Pointer, rows int, ldd int)
+
+// spreadSignsBF16AVX512 is spreadSigns in bf16.
+//
+//go:noescape
+func spreadSignsBF16AVX512(dst unsafe.Pointer, signs unsafe.Pointer, rows int, ldd int)
+
+// gateRowsBF16AVX512 writes x·y as bf16 for rows of 32 of x and one of y.
+//
+//go:noescape
+func gateRowsBF16AVX512(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldd int, ldx int)
 
 // softmaxBF16AVX512 writes exp2(scale·(x - max)) as bf16 and one over each row's sum, and to kept, if not nil, the weights as they are; x is lost where they are kept. n is a multiple of 32.
 //

@@ -262,6 +262,16 @@ DATA c3f800000<>+48(SB)/8, $0x3f8000003f800000
 DATA c3f800000<>+56(SB)/8, $0x3f8000003f800000
 GLOBL c3f800000<>(SB), RODATA|NOPTR, $64
 
+DATA c3f803f80<>+0(SB)/8, $0x3f803f803f803f80
+DATA c3f803f80<>+8(SB)/8, $0x3f803f803f803f80
+DATA c3f803f80<>+16(SB)/8, $0x3f803f803f803f80
+DATA c3f803f80<>+24(SB)/8, $0x3f803f803f803f80
+DATA c3f803f80<>+32(SB)/8, $0x3f803f803f803f80
+DATA c3f803f80<>+40(SB)/8, $0x3f803f803f803f80
+DATA c3f803f80<>+48(SB)/8, $0x3f803f803f803f80
+DATA c3f803f80<>+56(SB)/8, $0x3f803f803f803f80
+GLOBL c3f803f80<>(SB), RODATA|NOPTR, $64
+
 DATA c3f906eba<>+0(SB)/8, $0x3f906eba3f906eba
 DATA c3f906eba<>+8(SB)/8, $0x3f906eba3f906eba
 DATA c3f906eba<>+16(SB)/8, $0x3f906eba3f906eba
@@ -1124,6 +1134,85 @@ row:
 	JNE row
 	VMOVUPS Z1, 0(DI)
 	VMOVUPS Z2, 64(DI)
+	VZEROUPPER
+	RET
+
+// func positiveSignsAVX512(dst unsafe.Pointer, signs unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
+TEXT ·positiveSignsAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ signs+8(FP), R9
+	MOVQ x+16(FP), SI
+	MOVQ rows+24(FP), CX
+	MOVQ ldx+32(FP), R8
+	VXORPS X0, X0, X0
+	VMOVUPS 0(DI), Z1
+	VMOVUPS 64(DI), Z2
+row:
+	VMOVUPS 64(SI), Z8
+	VCMPPS $29, Z0, Z8, K1
+	KMOVW K1, AX
+	VMAXPS Z8, Z0, Z8
+	VADDPS Z8, Z2, Z2
+	VMOVUPS 0(SI), Z8
+	SHLL $16, AX
+	VCMPPS $29, Z0, Z8, K1
+	KMOVW K1, BX
+	ORL BX, AX
+	VMAXPS Z8, Z0, Z8
+	VADDPS Z8, Z1, Z1
+	MOVL AX, (R9)
+	ADDQ $4, R9
+	ADDQ R8, SI
+	DECQ CX
+	JNE row
+	VMOVUPS Z1, 0(DI)
+	VMOVUPS Z2, 64(DI)
+	VZEROUPPER
+	RET
+
+// func addProductAVX512(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldx int, ldy int)
+TEXT ·addProductAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ y+16(FP), R9
+	MOVQ rows+24(FP), CX
+	MOVQ ldx+32(FP), R8
+	MOVQ ldy+40(FP), R10
+	VMOVUPS 0(DI), Z1
+	VMOVUPS 64(DI), Z2
+row:
+	VMOVUPS 0(SI), Z8
+	VFMADD231PS 0(R9), Z8, Z1
+	VMOVUPS 64(SI), Z8
+	VFMADD231PS 64(R9), Z8, Z2
+	ADDQ R8, SI
+	ADDQ R10, R9
+	DECQ CX
+	JNE row
+	VMOVUPS Z1, 0(DI)
+	VMOVUPS Z2, 64(DI)
+	VZEROUPPER
+	RET
+
+// func gateRowsAVX512(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldd int, ldx int)
+TEXT ·gateRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ y+16(FP), R9
+	MOVQ rows+24(FP), CX
+	MOVQ ldd+32(FP), R8
+	MOVQ ldx+40(FP), R10
+	VMOVUPS 0(R9), Z1
+	VMOVUPS 64(R9), Z2
+row:
+	VMULPS 0(SI), Z1, Z8
+	VMOVUPS Z8, 0(DI)
+	VMULPS 64(SI), Z2, Z8
+	VMOVUPS Z8, 64(DI)
+	ADDQ R10, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
 	VZEROUPPER
 	RET
 
@@ -2252,6 +2341,181 @@ row:
 	VMOVUPS Y2, 32(DI)
 	VMOVUPS Y3, 64(DI)
 	VMOVUPS Y4, 96(DI)
+	VZEROUPPER
+	RET
+
+// func positiveSignsAVX2(dst unsafe.Pointer, signs unsafe.Pointer, x unsafe.Pointer, rows int, ldx int)
+TEXT ·positiveSignsAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ signs+8(FP), R9
+	MOVQ x+16(FP), SI
+	MOVQ rows+24(FP), CX
+	MOVQ ldx+32(FP), R8
+	VXORPS X0, X0, X0
+	VMOVUPS 0(DI), Y1
+	VMOVUPS 32(DI), Y2
+	VMOVUPS 64(DI), Y3
+	VMOVUPS 96(DI), Y4
+row:
+	VMOVUPS 96(SI), Y8
+	VCMPPS $29, Y0, Y8, Y9
+	VMOVMSKPS Y9, AX
+	VMAXPS Y8, Y0, Y8
+	VADDPS Y8, Y4, Y4
+	VMOVUPS 64(SI), Y8
+	SHLL $8, AX
+	VCMPPS $29, Y0, Y8, Y9
+	VMOVMSKPS Y9, BX
+	ORL BX, AX
+	VMAXPS Y8, Y0, Y8
+	VADDPS Y8, Y3, Y3
+	VMOVUPS 32(SI), Y8
+	SHLL $8, AX
+	VCMPPS $29, Y0, Y8, Y9
+	VMOVMSKPS Y9, BX
+	ORL BX, AX
+	VMAXPS Y8, Y0, Y8
+	VADDPS Y8, Y2, Y2
+	VMOVUPS 0(SI), Y8
+	SHLL $8, AX
+	VCMPPS $29, Y0, Y8, Y9
+	VMOVMSKPS Y9, BX
+	ORL BX, AX
+	VMAXPS Y8, Y0, Y8
+	VADDPS Y8, Y1, Y1
+	MOVL AX, (R9)
+	ADDQ $4, R9
+	ADDQ R8, SI
+	DECQ CX
+	JNE row
+	VMOVUPS Y1, 0(DI)
+	VMOVUPS Y2, 32(DI)
+	VMOVUPS Y3, 64(DI)
+	VMOVUPS Y4, 96(DI)
+	VZEROUPPER
+	RET
+
+// func addProductAVX2(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldx int, ldy int)
+TEXT ·addProductAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ y+16(FP), R9
+	MOVQ rows+24(FP), CX
+	MOVQ ldx+32(FP), R8
+	MOVQ ldy+40(FP), R10
+	VMOVUPS 0(DI), Y1
+	VMOVUPS 32(DI), Y2
+	VMOVUPS 64(DI), Y3
+	VMOVUPS 96(DI), Y4
+row:
+	VMOVUPS 0(SI), Y8
+	VFMADD231PS 0(R9), Y8, Y1
+	VMOVUPS 32(SI), Y8
+	VFMADD231PS 32(R9), Y8, Y2
+	VMOVUPS 64(SI), Y8
+	VFMADD231PS 64(R9), Y8, Y3
+	VMOVUPS 96(SI), Y8
+	VFMADD231PS 96(R9), Y8, Y4
+	ADDQ R8, SI
+	ADDQ R10, R9
+	DECQ CX
+	JNE row
+	VMOVUPS Y1, 0(DI)
+	VMOVUPS Y2, 32(DI)
+	VMOVUPS Y3, 64(DI)
+	VMOVUPS Y4, 96(DI)
+	VZEROUPPER
+	RET
+
+// func gateRowsAVX2(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldd int, ldx int)
+TEXT ·gateRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ y+16(FP), R9
+	MOVQ rows+24(FP), CX
+	MOVQ ldd+32(FP), R8
+	MOVQ ldx+40(FP), R10
+	VMOVUPS 0(R9), Y1
+	VMOVUPS 32(R9), Y2
+	VMOVUPS 64(R9), Y3
+	VMOVUPS 96(R9), Y4
+row:
+	VMULPS 0(SI), Y1, Y8
+	VMOVUPS Y8, 0(DI)
+	VMULPS 32(SI), Y2, Y8
+	VMOVUPS Y8, 32(DI)
+	VMULPS 64(SI), Y3, Y8
+	VMOVUPS Y8, 64(DI)
+	VMULPS 96(SI), Y4, Y8
+	VMOVUPS Y8, 96(DI)
+	ADDQ R10, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
+	VZEROUPPER
+	RET
+
+// func spreadSignsAVX512(dst unsafe.Pointer, signs unsafe.Pointer, rows int, ldd int)
+TEXT ·spreadSignsAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ signs+8(FP), SI
+	MOVQ rows+16(FP), CX
+	MOVQ ldd+24(FP), R8
+	VMOVUPS c3f800000<>(SB), Z0
+row:
+	MOVL (SI), AX
+	KMOVW AX, K1
+	SHRL $16, AX
+	KMOVW AX, K2
+	VMOVAPS.Z Z0, K1, Z1
+	VMOVAPS.Z Z0, K2, Z2
+	VMOVUPS Z1, (DI)
+	VMOVUPS Z2, 64(DI)
+	ADDQ $4, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
+	VZEROUPPER
+	RET
+
+// func spreadSignsBF16AVX512(dst unsafe.Pointer, signs unsafe.Pointer, rows int, ldd int)
+TEXT ·spreadSignsBF16AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ signs+8(FP), SI
+	MOVQ rows+16(FP), CX
+	MOVQ ldd+24(FP), R8
+	VMOVUPS c3f803f80<>(SB), Z0
+row:
+	MOVL (SI), AX
+	KMOVD AX, K1
+	VMOVDQU16.Z Z0, K1, Z1
+	VMOVDQU16 Z1, (DI)
+	ADDQ $4, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
+	VZEROUPPER
+	RET
+
+// func gateRowsBF16AVX512(dst unsafe.Pointer, x unsafe.Pointer, y unsafe.Pointer, rows int, ldd int, ldx int)
+TEXT ·gateRowsBF16AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ y+16(FP), R9
+	MOVQ rows+24(FP), CX
+	MOVQ ldd+32(FP), R8
+	MOVQ ldx+40(FP), R10
+	VMOVUPS (R9), Z1
+	VMOVUPS 64(R9), Z2
+row:
+	VMULPS (SI), Z1, Z3
+	VMULPS 64(SI), Z2, Z4
+	BYTE $0x62; BYTE $0xf2; BYTE $0x5f; BYTE $0x48; BYTE $0x72; BYTE $0xeb
+	VMOVUPS Z5, (DI)
+	ADDQ R10, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNE row
 	VZEROUPPER
 	RET
 

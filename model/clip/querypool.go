@@ -66,11 +66,28 @@ func (p *queryPoint) Relevance(ctx context.Context, texts, relevance []float32) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	gradients := make([]float32, len(texts))
-	p.pool.back.Forward(gradients, texts, len(texts)/p.pool.back.In)
-	p.pool.attention.Relevance(p.tokens, gradients, relevance)
+	p.pool.attention.Relevance(p.tokens, p.gradients(texts), relevance)
 	return ctx.Err()
 }
+
+// gradients returns ∂s/∂y [T, E].
+func (p *queryPoint) gradients(texts []float32) []float32 {
+	gradients := make([]float32, len(texts))
+	p.pool.back.Forward(gradients, texts, len(texts)/p.pool.back.In)
+	return gradients
+}
+
+// Slopes implements [vit.AttentionPoint].
+func (p *queryPoint) Slopes(ctx context.Context, texts, slopes []float32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.pool.attention.Slopes(p.tokens, p.gradients(texts), slopes)
+	return ctx.Err()
+}
+
+// Heads implements [vit.AttentionPoint].
+func (p *queryPoint) Heads() int { return p.pool.attention.Heads }
 
 // kind is what a model is called before its size.
 func (c *OpenModel) kind() string {

@@ -91,6 +91,18 @@ func (p *Point) Relevance(ctx context.Context, texts, relevance []float32) error
 	return ctx.Err()
 }
 
+// Slopes implements [vit.AttentionPoint].
+func (p *Point) Slopes(ctx context.Context, texts, slopes []float32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.pool.attention.Slopes(p.tokens, p.gradients(texts), slopes)
+	return ctx.Err()
+}
+
+// Heads implements [vit.AttentionPoint].
+func (p *Point) Heads() int { return p.pool.attention.Heads }
+
 // gradients returns ∂s/∂y [T, D] for texts [T, D]:
 //
 //	∂s/∂e = (t - ê·(ê·t))/|e|

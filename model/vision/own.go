@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"evident/internal/picture"
 	"evident/internal/weights"
@@ -38,6 +39,13 @@ type ownConfig struct {
 		Layers    []int `json:"layers"`
 		ImageSize int   `json:"image_size"`
 	} `json:"legrad"`
+	Inversion struct {
+		Layers    []int   `json:"layers"`
+		ImageSize int     `json:"image_size"`
+		Steps     int     `json:"steps"`
+		Stride    float64 `json:"stride"`
+		Alpha     float64 `json:"alpha"`
+	} `json:"maskinversion"`
 	Scale  float32 `json:"logit_scale"`
 	Prompt string  `json:"prompt"`
 }
@@ -100,10 +108,16 @@ func (c *ownConfig) check() error {
 	if v.Width%v.Heads != 0 || v.ImageSize%v.Patch != 0 || c.LeGrad.ImageSize%v.Patch != 0 || c.EmbeddingSize != v.Width {
 		return errors.New("sizes do not divide")
 	}
-	for _, layer := range c.LeGrad.Layers {
+	for _, layer := range slices.Concat(c.LeGrad.Layers, c.Inversion.Layers) {
 		if layer < 0 || layer >= v.Layers {
-			return fmt.Errorf("legrad.layers has %d of %d", layer, v.Layers)
+			return fmt.Errorf("legrad.layers or maskinversion.layers has %d of %d", layer, v.Layers)
 		}
+	}
+	i := c.Inversion
+	if i.ImageSize < 0 || i.ImageSize > 1<<16 || i.ImageSize%v.Patch != 0 || i.Steps < 0 || i.Steps > 1<<16 ||
+		!(i.Stride >= 0 && i.Stride <= 10) || !(i.Alpha >= 0 && i.Alpha <= 1e6) {
+		return fmt.Errorf("maskinversion has an image of %d pixels, %d steps, a stride of %g and an alpha of %g",
+			i.ImageSize, i.Steps, i.Stride, i.Alpha)
 	}
 	if _, err := vit.ParsePooling(v.Pooling); err != nil {
 		return fmt.Errorf("visual.pooling: %w", err)
@@ -149,6 +163,10 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 			Mean: c.Preprocess.Mean, Std: c.Preprocess.Std,
 		},
 		MapSize: c.LeGrad.ImageSize, MapLayers: c.LeGrad.Layers, Scale: c.Scale, Prompt: c.Prompt, Texts: texts,
+		Inversion: vit.Inversion{
+			Layers: c.Inversion.Layers, Size: c.Inversion.ImageSize, Steps: c.Inversion.Steps,
+			Stride: c.Inversion.Stride, Alpha: c.Inversion.Alpha,
+		},
 	}, nil
 }
 

@@ -14,10 +14,21 @@ type Model struct {
 	Recipe      picture.Recipe // how a picture becomes the pixels of a vector
 	MapSize     int            // pixels a side that maps are best made with
 	MapLayers   []int          // whose LeGrad maps are added
+	Inversion   Inversion      // how regions' vectors are best made
 	Scale, Bias float32        // the logit of a text is Scale times its cosine, plus Bias
 	Prompt      string         // how a class name is asked for, "a photo of a {}"; "" for as it is
 	Classes     []string       // the only texts there are, where the model is a classifier; nil where any text will do
 	Texts       TextEncoder
+}
+
+// Inversion is how MaskInversion is best run on a model, as it was chosen on data that no test has. The zero value
+// is no choice: then what the authors' code does counts.
+type Inversion struct {
+	Layers []int   // whose maps are compared with masks; none means the last
+	Size   int     // pixels a side that the image is looked at with; 0 means [Model.MapSize]
+	Steps  int     // 0 means 10
+	Stride float64 // length of the first move as a share of the image's vector; 0 means a rate of 0.1
+	Alpha  float64 // weight of the regularisation
 }
 
 // TextEncoder makes vectors of texts.

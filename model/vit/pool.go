@@ -29,6 +29,11 @@ type AttentionPoint interface {
 	// Relevance writes for each of several texts, vectors [T, E] of length 1, what the attention to each token
 	// is worth, [T, N]: the mean over heads of max(0, ∂s/∂A).
 	Relevance(ctx context.Context, texts, relevance []float32) error
+	// Slopes writes what relevance is made of, ∂s/∂A [T, N, Heads] before anything is clipped: it is linear in
+	// the texts, which may have any length.
+	Slopes(ctx context.Context, texts, slopes []float32) error
+	// Heads is the number of heads of the pool's attention.
+	Heads() int
 }
 
 // Pooling is which tokens a [TokenPool] reads.

@@ -10,6 +10,9 @@ func (a *assembly) gradientFunctions(v vector) {
 	a.activation(v, "reluSlope", a.reluSlopeBody)
 	a.gate(v)
 	a.addPositive(v)
+	a.positiveSigns(v)
+	a.addProduct(v)
+	a.gateRows(v)
 }
 
 // geluSlopeBody is Φ(x) + x·φ(x).
@@ -129,5 +132,113 @@ func (a *assembly) addPositive(v vector) {
 	for i := range count {
 		a.op("VMOVUPS %s, %d(DI)", v.r(1+i), i*v.bytes())
 	}
+	a.end()
+}
+
+// positiveSigns is addPositive that also leaves the signs.
+func (a *assembly) positiveSigns(v vector) {
+	a.function("positiveSigns"+v.tier,
+		"adds to dst [32] what is above 0 in each column of rows of 32, and notes of each row which are not below 0.",
+		"dst ptr", "signs ptr", "x ptr", "rows int", "ldx int")
+	a.load("dst DI", "signs R9", "x SI", "rows CX", "ldx R8")
+	count := 128 / v.bytes()
+	a.op("VXORPS X0, X0, X0")
+	for i := range count {
+		a.op("VMOVUPS %d(DI), %s", i*v.bytes(), v.r(1+i))
+	}
+	a.label("row")
+	for i := count - 1; i >= 0; i-- { // the last columns are the highest bits
+		a.op("VMOVUPS %d(SI), %s", i*v.bytes(), v.r(8))
+		to := "AX"
+		if i < count-1 {
+			a.op("SHLL $%d, AX", v.lanes)
+			to = "BX"
+		}
+		if v == wide {
+			a.op("VCMPPS $29, %s, %s, K1\nKMOVW K1, %s", v.r(0), v.r(8), to)
+		} else {
+			a.op("VCMPPS $29, %s, %s, %s\nVMOVMSKPS %s, %s", v.r(0), v.r(8), v.r(9), v.r(9), to)
+		}
+		if i < count-1 {
+			a.op("ORL BX, AX")
+		}
+		a.op("VMAXPS %s, %s, %s\nVADDPS %s, %s, %s", v.r(8), v.r(0), v.r(8), v.r(8), v.r(1+i), v.r(1+i))
+	}
+	a.op("MOVL AX, (R9)\nADDQ $4, R9\nADDQ R8, SI\nDECQ CX\nJNE row")
+	for i := range count {
+		a.op("VMOVUPS %s, %d(DI)", v.r(1+i), i*v.bytes())
+	}
+	a.end()
+}
+
+// spreadSigns makes numbers of signs.
+func (a *assembly) spreadSigns() {
+	a.function("spreadSignsAVX512", "writes 1 for each bit that is set and 0 for others, to rows of 32.",
+		"dst ptr", "signs ptr", "rows int", "ldd int")
+	a.load("dst DI", "signs SI", "rows CX", "ldd R8")
+	a.op("VMOVUPS %s, Z0", a.float(1))
+	a.label("row")
+	a.op("MOVL (SI), AX\nKMOVW AX, K1\nSHRL $16, AX\nKMOVW AX, K2")
+	a.op("VMOVAPS.Z Z0, K1, Z1\nVMOVAPS.Z Z0, K2, Z2\nVMOVUPS Z1, (DI)\nVMOVUPS Z2, 64(DI)")
+	a.op("ADDQ $4, SI\nADDQ R8, DI\nDECQ CX\nJNE row")
+	a.end()
+	a.function("spreadSignsBF16AVX512", "is spreadSigns in bf16.", "dst ptr", "signs ptr", "rows int", "ldd int")
+	a.load("dst DI", "signs SI", "rows CX", "ldd R8")
+	a.op("VMOVUPS %s, Z0", a.word(0x3f803f80))
+	a.label("row")
+	a.op("MOVL (SI), AX\nKMOVD AX, K1\nVMOVDQU16.Z Z0, K1, Z1\nVMOVDQU16 Z1, (DI)")
+	a.op("ADDQ $4, SI\nADDQ R8, DI\nDECQ CX\nJNE row")
+	a.end()
+}
+
+// addProduct sums the columns of the product of two tiles.
+func (a *assembly) addProduct(v vector) {
+	a.function("addProduct"+v.tier, "adds to dst [32] the sums of the columns of x·y, rows of 32.",
+		"dst ptr", "x ptr", "y ptr", "rows int", "ldx int", "ldy int")
+	a.load("dst DI", "x SI", "y R9", "rows CX", "ldx R8", "ldy R10")
+	count := 128 / v.bytes()
+	for i := range count {
+		a.op("VMOVUPS %d(DI), %s", i*v.bytes(), v.r(1+i))
+	}
+	a.label("row")
+	for i := range count {
+		at := i * v.bytes()
+		a.op("VMOVUPS %d(SI), %s\nVFMADD231PS %d(R9), %s, %s", at, v.r(8), at, v.r(8), v.r(1+i))
+	}
+	a.op("ADDQ R8, SI\nADDQ R10, R9\nDECQ CX\nJNE row")
+	for i := range count {
+		a.op("VMOVUPS %s, %d(DI)", v.r(1+i), i*v.bytes())
+	}
+	a.end()
+}
+
+// gateRows multiplies each row of a tile by one row.
+func (a *assembly) gateRows(v vector) {
+	a.function("gateRows"+v.tier, "writes x·y for rows of 32 of x and one of y.",
+		"dst ptr", "x ptr", "y ptr", "rows int", "ldd int", "ldx int")
+	a.load("dst DI", "x SI", "y R9", "rows CX", "ldd R8", "ldx R10")
+	count := 128 / v.bytes()
+	for i := range count {
+		a.op("VMOVUPS %d(R9), %s", i*v.bytes(), v.r(1+i))
+	}
+	a.label("row")
+	for i := range count {
+		at := i * v.bytes()
+		a.op("VMULPS %d(SI), %s, %s\nVMOVUPS %s, %d(DI)", at, v.r(1+i), v.r(8), v.r(8), at)
+	}
+	a.op("ADDQ R10, SI\nADDQ R8, DI\nDECQ CX\nJNE row")
+	a.end()
+}
+
+// gateRowsBF16 is gateRows that rounds what it writes.
+func (a *assembly) gateRowsBF16() {
+	a.function("gateRowsBF16AVX512", "writes x·y as bf16 for rows of 32 of x and one of y.",
+		"dst ptr", "x ptr", "y ptr", "rows int", "ldd int", "ldx int")
+	a.load("dst DI", "x SI", "y R9", "rows CX", "ldd R8", "ldx R10")
+	a.op("VMOVUPS (R9), Z1\nVMOVUPS 64(R9), Z2")
+	a.label("row")
+	a.op("VMULPS (SI), Z1, Z3\nVMULPS 64(SI), Z2, Z4")
+	a.op("%s\nVMOVUPS Z5, (DI)", spell(toBF16(5, 4, 3)))
+	a.op("ADDQ R10, SI\nADDQ R8, DI\nDECQ CX\nJNE row")
 	a.end()
 }

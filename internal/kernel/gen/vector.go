@@ -33,6 +33,8 @@ func (a *assembly) vectorFunctions() {
 		a.addTile(v)
 		a.gradientFunctions(v)
 	}
+	a.spreadSigns()
+	a.gateRowsBF16()
 	a.softmaxBF16()
 	a.scaleTile()
 	a.quantise()
