@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"evident/internal/picture"
+	"evident/internal/region"
 	"evident/legrad"
 	"evident/model/vision"
 	"evident/models"
@@ -32,6 +33,7 @@ type Vision struct {
 
 	mu         sync.Mutex
 	explainers map[string]*legrad.Explainer // by what they were made with
+	seers      map[string]*region.Seer      // likewise
 	others     []vision.Text                // what texts are judged against
 }
 
@@ -59,7 +61,7 @@ func OpenVision(ctx context.Context, o VisionOptions) (*Vision, error) {
 	if name == "" {
 		name = loaded.Name
 	}
-	return &Vision{model: loaded, name: name, identity: identity, explainers: map[string]*legrad.Explainer{}}, nil
+	return &Vision{model: loaded, name: name, identity: identity, explainers: map[string]*legrad.Explainer{}, seers: map[string]*region.Seer{}}, nil
 }
 
 // open returns the model's folder and its name.

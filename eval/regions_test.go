@@ -133,8 +133,10 @@ func TestExpressions(t *testing.T) {
 		"below and larger": {
 			regions: []mask.Region{dog, region("dog", 0, 20, 20, 50)},
 			want: []expression{
-				{"the dog at the top", byPlace, 0}, {"the dog at the bottom", byPlace, 1},
-				{"the small dog", bySize, 0}, {"the large dog", bySize, 1},
+				{"the dog at the top", byPlace, 0},
+				{"the dog at the bottom", byPlace, 1},
+				{"the small dog", bySize, 0},
+				{"the large dog", bySize, 1},
 			},
 		},
 		"alike":       {regions: []mask.Region{dog, region("dog", 8, 2, 18, 12)}},

@@ -120,7 +120,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.AddCommand(
-		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.explainCommand(), a.evalCommand(),
+		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.explainCommand(), a.regionCommand(), a.evalCommand(),
 		a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.versionCommand(),
 	)
 	root.AddCommand(topicCommands()...)
