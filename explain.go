@@ -49,7 +49,8 @@ type TextMap struct {
 	Words      string  `json:"words"`         // the map in a sentence
 	Cut        bool    `json:"cut,omitempty"` // the text was longer than the model reads
 
-	field heatmap.Field
+	field  heatmap.Field
+	region bool // it is the map of a region's vector, and Words is all there is to say
 }
 
 // TextError says why a text cannot be looked for.
@@ -207,12 +208,17 @@ func (e *Explanation) Draw(o DrawOptions) (image.Image, error) {
 	tiles := make([]heatmap.Tile, len(e.Maps))
 	for i, heat := range e.heat(im.Width, im.Height) {
 		m := &e.Maps[i]
-		tiles[i] = heatmap.Tile{
-			Title: m.Text, Heat: heat,
-			Detail: fmt.Sprintf("similarity %.2f, seen %.0f %%\n%s", m.Similarity, 100*m.Presence, m.Words),
-		}
+		tiles[i] = heatmap.Tile{Title: m.Text, Heat: heat, Detail: m.detail()}
 	}
 	return heatmap.Draw(im, tiles, heatmap.Options{Layout: layout, Palette: palette, Opacity: o.Opacity, Bare: o.Bare}), nil
+}
+
+// detail is what stands below a map.
+func (m *TextMap) detail() string {
+	if m.region {
+		return m.Words
+	}
+	return fmt.Sprintf("similarity %.2f, seen %.0f %%\n%s", m.Similarity, 100*m.Presence, m.Words)
 }
 
 // Forget lets go of picture and maps, so that many explanations can be kept. What is left is what

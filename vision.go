@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"evident/internal/picture"
+	"evident/internal/region"
 	"evident/legrad"
 	"evident/model/vision"
 	"evident/models"
@@ -34,6 +35,7 @@ type Vision struct {
 	mu         sync.Mutex
 	explainers map[string]*legrad.Explainer // by what they were made with
 	methods    map[string]legrad.Method     // likewise
+	seers      map[string]*region.Seer      // likewise
 	others     []vision.Text                // what texts are judged against
 }
 
@@ -62,8 +64,8 @@ func OpenVision(ctx context.Context, o VisionOptions) (*Vision, error) {
 		name = loaded.Name
 	}
 	return &Vision{
-		model: loaded, name: name, identity: identity,
-		explainers: map[string]*legrad.Explainer{}, methods: map[string]legrad.Method{},
+		model: loaded, name: name, identity: identity, explainers: map[string]*legrad.Explainer{},
+		methods: map[string]legrad.Method{}, seers: map[string]*region.Seer{},
 	}, nil
 }
 

@@ -44,6 +44,7 @@ var metricOrder = []string{
 	"recall_at_1", "recall_at_5", "recall_at_20", "recall_at_100",
 	"answered", "ece", "ece_equal_mass", "p50_ms", "p95_ms",
 	"accuracy", "pointing", "miou", "pixel_accuracy", "map", "positive_auc", "negative_auc",
+	"top1", "top5", "name_top1", "place_top1", "size_top1",
 }
 
 // Table writes the report for people: one line a metric, one column a baseline.

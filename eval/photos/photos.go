@@ -44,6 +44,7 @@ type Object struct {
 	Class string   `json:"class"`
 	RLE   mask.RLE `json:"rle"`
 	Thing *int     `json:"isthing"` // 0 is stuff, as sky and grass; without it everything is a thing
+	Crowd *int     `json:"iscrowd"` // 1 is many things in one outline
 }
 
 // Set is an open set of photos. It is safe for concurrent use.
@@ -154,7 +155,7 @@ func (p *Photo) Regions() ([]mask.Region, error) {
 	place := map[string]int{}
 	for i := range p.Masks {
 		o := &p.Masks[i]
-		if o.Thing != nil && *o.Thing == 0 {
+		if !o.thing() {
 			continue
 		}
 		m, err := o.RLE.Mask()

@@ -120,8 +120,9 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.AddCommand(
-		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.explainCommand(), a.evalCommand(),
-		a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.serveCommand(), a.keyCommand(), a.versionCommand(),
+		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.explainCommand(), a.regionCommand(),
+		a.evalCommand(), a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.serveCommand(), a.keyCommand(),
+		a.versionCommand(),
 	)
 	root.AddCommand(topicCommands()...)
 	root.SetHelpCommand(a.helpCommand())

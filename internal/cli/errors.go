@@ -120,6 +120,10 @@ var known = []struct {
 		"pictures are JPEG, PNG, GIF, WebP, TIFF or BMP, told by their content; convert others first",
 	}},
 	{evident.ErrTruncated, outcome{exitError, "truncated", "the file is incomplete: get it again"}},
+	{evident.ErrEmptyMask, outcome{
+		exitError, "empty-mask",
+		"coordinates are pixels of the upright picture, x to the right and y down, from its upper left corner",
+	}},
 	{fs.ErrNotExist, outcome{exitError, "not-found", "check the path"}},
 }
 
@@ -137,6 +141,7 @@ func judge(err error) outcome {
 	var held *filelock.HeldError
 	var size *evident.PhotoSizeError
 	var text *evident.TextError
+	var mask *evident.MaskError
 	var hinted *hintError
 	if errors.As(err, &question) {
 		o = outcome{
@@ -152,6 +157,9 @@ func judge(err error) outcome {
 		if len(text.Nearest) > 0 {
 			o.hint = fmt.Sprintf("did you mean %q?", text.Nearest[0])
 		}
+	}
+	if errors.As(err, &mask) && !errors.Is(err, evident.ErrEmptyMask) {
+		o = outcome{exitError, "bad-mask", `"evident help masks" shows how masks are written`}
 	}
 	if errors.As(err, &held) {
 		o = outcome{exitLocked, "locked", "another process is at it; wait for it"}

@@ -7,9 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"evident"
 	"evident/eval"
 	"evident/eval/photos"
 	"evident/eval/viewer"
+	"evident/internal/region"
 	"evident/legrad"
 )
 
@@ -26,13 +28,17 @@ type photoOptions struct {
 	size      int
 	labels    bool
 	failUnder float64
+
+	regions region.Options // of the tasks on regions
+	areaMin float64        // in percent
 }
 
 // photoTask is one evaluation on photos.
 type photoTask struct {
 	name, short, long string
 	metric            string // which --fail-under watches
-	methods           bool   // takes --method and --against
+	methods           bool   // takes --method and --against, of maps
+	regions           bool   // takes them too, of vectors of regions
 	run               func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error)
 }
 
@@ -106,6 +112,72 @@ whole photo, among all first labels of the set.`,
 			return eval.RunTagging(ctx, s, v, o.PhotoOptions)
 		},
 	},
+	{
+		name: "region-retrieval", metric: "top1", regions: true,
+		short: "Is a thing named rightly by its outline?",
+		long: `Name each thing of each photo by its outline, among the classes of all things of the set: "top1" and
+"top5", over things that cover at least --area-min of the photo. All methods are compared.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			seer, err := v.Regions(ctx, o.regions, o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			return eval.RunRegionRetrieval(ctx, s, seer, o.PhotoOptions)
+		},
+	},
+	{
+		name: "referring", metric: "top1", regions: true,
+		short: "Is the thing found that an expression means?",
+		long: `Ask which of the things of a photo an expression means. No set of expressions by people is needed:
+they are made of the outlines, of photos with two things or more.
+  name    "the dog", the only thing of its class in the photo
+  place   "the dog on the left" (right, at the top, at the bottom): one of two of a class, whose
+          centres are a fifth of the photo apart
+  size    "the large dog", "the small dog": one of two, of which one has twice the area
+"top1" and "top5" are of all expressions, "name_top1" and so on of each kind.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			seer, err := v.Regions(ctx, o.regions, o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			return eval.RunReferring(ctx, s, seer, o.PhotoOptions)
+		},
+	},
+}
+
+// addRegionTaskFlags adds the flags of the tasks on regions.
+func addRegionTaskFlags(cmd *cobra.Command, o *photoOptions) {
+	flags := cmd.Flags()
+	names := strings.Join(evident.RegionMethods(), ", ")
+	flags.StringVar(&o.method, "method", evident.RegionInversion, "how vectors of regions are made: "+names)
+	flags.StringSliceVar(&o.against, "against", nil, "methods to compare with on the same photos (default: all others)")
+	flags.Float64Var(&o.areaMin, "area-min", 1, "least share of the photo that a thing covers, in percent")
+	flags.IntVar(&o.regions.Size, "size", 0, "pixels a side of the picture that maps and patches are made of (default: the model's)")
+	flags.IntVar(&o.regions.Steps, "steps", 0, "of MaskInversion, at most (default: the model's)")
+	flags.Float64Var(&o.regions.Alpha, "alpha", 0,
+		"how strongly MaskInversion holds on to the whole picture; -1 not at all (default: the model's)")
+	flags.Float64Var(&o.regions.Stride, "stride", 0,
+		"length of MaskInversion's first step, as a share of its start's (default: the model's)")
+	flags.IntSliceVar(&o.regions.Layers, "layers", nil, "layers whose maps MaskInversion adds, from 0 (default: the model's)")
+}
+
+// prepareRegions fills what the tasks on regions need: all methods to compare with, unless some are named.
+func (o *photoOptions) prepareRegions() error {
+	if o.areaMin < 0 || o.areaMin > 100 {
+		return usageError("--area-min %g: a percentage", o.areaMin)
+	}
+	if o.AreaMin = o.areaMin / 100; o.AreaMin == 0 {
+		o.AreaMin = -1 // all; 0 would be the default
+	}
+	o.Settings["area_min"] = fmt.Sprintf("%g %%", o.areaMin)
+	if o.against == nil {
+		for _, name := range evident.RegionMethods() {
+			if name != o.method {
+				o.against = append(o.against, name)
+			}
+		}
+	}
+	return nil
 }
 
 // evalPhotoCommand makes the command of a task.
@@ -134,6 +206,9 @@ func (a *app) evalPhotoCommand(task *photoTask) *cobra.Command {
 		flags.StringVar(&o.method, "method", "legrad", "how maps are made: "+strings.Join(legrad.MethodNames(), ", ")+
 			"; NAME@LAYER or NAME@FIRST-LAST chooses layers, NAME/cls and NAME/mean rows of attention")
 		flags.StringSliceVar(&o.against, "against", nil, "methods to compare with on the same photos")
+	}
+	if task.regions {
+		addRegionTaskFlags(cmd, o)
 	}
 	switch task.name {
 	case "perturbation":
@@ -180,10 +255,15 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 		return usageError("%v", err)
 	}
 	o.Settings = map[string]string{"model": vision.Name(), "set": set.Name}
-	if task.methods {
+	if task.methods || task.regions {
 		o.Settings["method"] = o.method
-		if task.name != "perturbation" {
-			o.Settings["size"] = fmt.Sprint(v.MapSize())
+	}
+	if task.methods && task.name != "perturbation" {
+		o.Settings["size"] = fmt.Sprint(v.MapSize())
+	}
+	if task.regions {
+		if err := o.prepareRegions(); err != nil {
+			return err
 		}
 	}
 	bar := a.out.progress("photos")

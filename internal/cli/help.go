@@ -134,6 +134,25 @@ Pictures: JPEG, PNG, GIF (the first frame), WebP, TIFF and BMP, upright by their
 A file is recognised by its content, not by its name. What cannot be read (encrypted, damaged,
 larger than --max-file-size, not a document) is listed with the reason and skipped; the exit code
 is then 3. Hidden files, and folders such as .git and node_modules, are left out unless named.`},
+	"masks": {"How a part of a picture is told", `
+A mask says for each pixel of a picture whether it is inside. --mask takes, any number of times:
+
+  dog.png          black and white, 0 and 1, or transparent where it is outside; of any size
+  objects.png#3    of a PNG with a palette the object with index 3; #all is each object
+  masks.json       one region, a list, or {"masks": [...]}; also COCO's "annotations"
+  '{"box": ...}'   the same, typed; - reads it from stdin
+
+--box LEFT,TOP,RIGHT,BOTTOM is a rectangle. A region in JSON may have a "name", and has one of
+
+  "rle": {"size": [height, width], "counts": ...}   COCO's run lengths, as a list or compressed
+  "segmentation": ...                               COCO's run lengths or polygons
+  "polygon": [x, y, x, y, ...]                      "polygons": several of them
+  "box": [left, top, right, bottom]                 "bbox": [left, top, width, height]
+  "circle": [x, y, radius]                          "points": [[x, y], ...], "radius": r
+
+Coordinates are pixels of the upright picture, from its upper left corner. What lies outside is cut
+off; a mask with nothing inside the picture is an error. A mask of the whole picture is allowed: its
+vector is one whose map is as even as it gets. --masks-out writes masks as JSON or PNG.`},
 	"environment": {"Variables and folders", `
   EVIDENT_DATA      index of commands without --data and --in
   EVIDENT_CACHE     folder for what can be made again, instead of the one below; "off" keeps no

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 )
 
 // PixelsMax bounds the pixels of one mask, and of all masks of one file together.
@@ -152,6 +153,25 @@ func (m *Mask) Resize(width, height int) (*Mask, error) {
 		for x, from := range columns {
 			to.Bits[y*width+x] = row[from]
 		}
+	}
+	return to, nil
+}
+
+// Fit returns the mask at another size for a region of which something must be left: a pixel is inside where
+// at least half of it is covered. Where no pixel is, of a mask that is not empty, those covered most are
+// inside: a thin mask does not vanish.
+func (m *Mask) Fit(width, height int) (*Mask, error) {
+	if m.Width == width && m.Height == height {
+		return m, nil
+	}
+	covered, err := m.Coverage(width, height)
+	if err != nil {
+		return nil, err
+	}
+	least := min(slices.Max(covered), 0.5)
+	to := &Mask{width, height, make([]bool, width*height)}
+	for i, share := range covered {
+		to.Bits[i] = share > 0 && share >= least
 	}
 	return to, nil
 }

@@ -269,6 +269,91 @@ func TestWrongJSON(t *testing.T) {
 	}
 }
 
+// TestFit: a pixel is inside where half of it is, and a thin mask is not lost.
+func TestFit(t *testing.T) {
+	for name, c := range map[string]struct {
+		from          *Mask
+		width, height int
+		want          *Mask
+	}{
+		"the same":      {drawn("#.", ".#"), 2, 2, drawn("#.", ".#")},
+		"half":          {drawn("##..", "#..."), 2, 1, drawn("#.")},
+		"twice":         {drawn("#."), 4, 2, drawn("##..", "##..")},
+		"a thin line":   {drawn("...#....", "...#...."), 2, 1, drawn("#.")},
+		"nothing there": {drawn("....", "...."), 2, 1, drawn("..")},
+		"not whole":     {drawn("##.", "##.", "..."), 2, 2, drawn("#.", "..")},
+	} {
+		got, err := c.from.Fit(c.width, c.height)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, name, got, c.want)
+	}
+	if _, err := drawn("#").Fit(0, 3); err == nil {
+		t.Error("a mask of no width was made")
+	}
+}
+
+// TestParts: parts touch at sides, not corners; the largest comes first, of equals the higher one.
+func TestParts(t *testing.T) {
+	m := drawn("##..#", "..#..", "#.###", "#...#")
+	want := []*Mask{
+		drawn(".....", "..#..", "..###", "....#"), drawn("##...", ".....", ".....", "....."),
+		drawn(".....", ".....", "#....", "#...."), drawn("....#", ".....", ".....", "....."),
+	}
+	parts := m.Parts(1)
+	if len(parts) != len(want) {
+		t.Fatalf("%d parts, want %d", len(parts), len(want))
+	}
+	for i := range want {
+		same(t, "part", parts[i], want[i])
+	}
+	if all, err := Union(parts...); err != nil || !slices.Equal(all.Bits, m.Bits) {
+		t.Errorf("the parts together are not the mask: %v", err)
+	}
+	if n := len(m.Parts(2)); n != 3 {
+		t.Errorf("%d parts of two pixels or more, want 3", n)
+	}
+	if n := len(drawn("...").Parts(1)); n != 0 {
+		t.Errorf("nothing has %d parts", n)
+	}
+}
+
+// TestWriteJSON: what is written is read, names and pixels.
+func TestWriteJSON(t *testing.T) {
+	want := []Region{{"a \"dog\"", drawn("#..", ".##")}, {"", drawn("..#", "...")}}
+	var b bytes.Buffer
+	if err := WriteJSON(&b, want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadJSON(b.Bytes(), 3, 2)
+	if err != nil || len(got) != 2 || got[0].Name != want[0].Name || got[1].Name != "" {
+		t.Fatalf("%s is read as %v: %v", b.String(), got, err)
+	}
+	for i := range want {
+		same(t, "written and read", got[i].Mask, want[i].Mask)
+	}
+}
+
+// TestPaletteIndices: the objects of a palette, without background and contours.
+func TestPaletteIndices(t *testing.T) {
+	palette := color.Palette{}
+	for i := range 256 {
+		palette = append(palette, color.RGBA{uint8(i), uint8(7 * i), 3, 255})
+	}
+	indexed := image.NewPaletted(image.Rect(0, 0, 3, 2), palette)
+	indexed.Pix = []uint8{3, 0, 0, 255, 7, 3}
+	if got, err := PaletteIndices(encode(t, indexed)); err != nil || !slices.Equal(got, []int{3, 7}) {
+		t.Errorf("indices %v, %v", got, err)
+	}
+	if got, err := PaletteIndices(encode(t, image.NewGray(indexed.Rect))); err != nil || len(got) != 0 {
+		t.Errorf("of a grey picture: %v, %v", got, err)
+	}
+	if _, err := PaletteIndices([]byte("text")); err == nil {
+		t.Error("text has a palette")
+	}
+}
+
 // FuzzJSON: whatever a file claims, masks have the image's size and at least a pixel, and survive both forms.
 func FuzzJSON(f *testing.F) {
 	for _, text := range []string{

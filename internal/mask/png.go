@@ -104,6 +104,38 @@ func fromPalette(picture *image.Paletted, index int) (*Mask, error) {
 	return m, nil
 }
 
+// PaletteIndices returns the objects of a palette PNG: the indices that occur, in order, but for 0, the
+// background, and 255, VOC's contours. A PNG without a palette has none. The size is checked before
+// anything is decoded.
+func PaletteIndices(data []byte) ([]int, error) {
+	if config, err := png.DecodeConfig(bytes.NewReader(data)); err != nil {
+		return nil, fmt.Errorf("read mask: %w", err)
+	} else if err := checkSize(config.Width, config.Height); err != nil {
+		return nil, fmt.Errorf("read mask: %w", err)
+	}
+	picture, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("read mask: %w", err)
+	}
+	paletted, ok := picture.(*image.Paletted)
+	if !ok {
+		return nil, nil
+	}
+	var seen [256]bool
+	for y := range paletted.Rect.Dy() {
+		for _, v := range paletted.Pix[y*paletted.Stride:][:paletted.Rect.Dx()] {
+			seen[v] = true
+		}
+	}
+	var indices []int
+	for i := 1; i < void; i++ {
+		if seen[i] {
+			indices = append(indices, i)
+		}
+	}
+	return indices, nil
+}
+
 // WritePNG writes the mask as an 8-bit grey PNG of 0 and 255.
 func (m *Mask) WritePNG(w io.Writer) error {
 	if len(m.Bits) == 0 {

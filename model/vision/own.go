@@ -46,8 +46,12 @@ type ownConfig struct {
 		Stride    float64 `json:"stride"`
 		Alpha     float64 `json:"alpha"`
 	} `json:"maskinversion"`
-	Scale  float32 `json:"logit_scale"`
-	Prompt string  `json:"prompt"`
+	Scale   float32 `json:"logit_scale"`
+	Prompt  string  `json:"prompt"`
+	Regions struct {
+		Weights map[string]float32 `json:"weights"`
+		Scales  map[string]float32 `json:"scales"`
+	} `json:"regions"`
 }
 
 type ownTower struct {
@@ -167,6 +171,7 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 			Layers: c.Inversion.Layers, Size: c.Inversion.ImageSize, Steps: c.Inversion.Steps,
 			Stride: c.Inversion.Stride, Alpha: c.Inversion.Alpha,
 		},
+		Regions: vit.Regions{Weights: c.Regions.Weights, Scales: c.Regions.Scales},
 	}
 	m.Keep(file)
 	return m, nil

@@ -21,6 +21,14 @@ type Model struct {
 	Classes     []string       // the only texts there are, where the model is a classifier; nil where any text will do
 	Texts       TextEncoder
 	Packed      pack.Report // whether the weights came from a cache, and what became of it
+	Regions     Regions     // how regions are named best
+}
+
+// Regions says how vectors of regions, made by several methods, are put together so that they are named best: chosen
+// on held-out photos. The zero value says nothing.
+type Regions struct {
+	Weights map[string]float32 // of each method's vector of length 1 in the sum
+	Scales  map[string]float32 // by method: what cosines with texts are multiplied by to become logits
 }
 
 // Inversion is how MaskInversion is best run on a model, as it was chosen on data that no test has. The zero value

@@ -1,0 +1,107 @@
+package region
+
+import (
+	"context"
+
+	"evident/internal/heatmap"
+	"evident/internal/mask"
+	"evident/maskinversion"
+)
+
+// inverted makes the vectors by MaskInversion.
+func (p *Picture) inverted(ctx context.Context) ([][]float32, error) {
+	im, err := p.prepared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	masks := make([]maskinversion.Mask, len(p.masks))
+	for i, m := range p.masks {
+		if masks[i], err = inversionMask(m); err != nil {
+			return nil, err
+		}
+	}
+	o := p.seer.opts
+	regions, err := im.Invert(ctx, masks, maskinversion.Options{
+		Steps: o.Steps, Alpha: o.Alpha, Stride: o.Stride, Rate: o.Rate,
+	})
+	if err != nil {
+		return nil, err
+	}
+	vectors := make([][]float32, len(regions))
+	for i := range regions {
+		vectors[i] = regions[i].Embedding
+	}
+	return vectors, nil
+}
+
+// inversionMask is a mask as MaskInversion compares it with maps. Maps have some dozens of patches a side: of large
+// pictures the mask is taken smaller, its pixels the share that is covered.
+func inversionMask(m *mask.Mask) (maskinversion.Mask, error) {
+	const sideMax = 1024
+	longest := max(m.Width, m.Height)
+	if longest <= sideMax {
+		return maskinversion.Binary(m), nil
+	}
+	width, height := max(1, m.Width*sideMax/longest), max(1, m.Height*sideMax/longest)
+	covered, err := m.Coverage(width, height)
+	return maskinversion.Mask{Width: width, Height: height, Values: covered}, err
+}
+
+// prepared is the pass of the whole picture whose maps MaskInversion draws.
+func (p *Picture) prepared(ctx context.Context) (im *maskinversion.Image, err error) {
+	if p.inversion == nil {
+		side := p.seer.opts.Size
+		p.inversion, err = p.seer.inverter.Prepare(ctx, p.seer.recipe().Apply(p.image), side, side)
+	}
+	return p.inversion, err
+}
+
+// Maps returns where in the picture vectors are seen, one for each region, by LeGrad: maps as they are computed,
+// and how well each, scaled to 0…1, fits its mask. The soft Dice coefficient is the one that MaskInversion
+// maximises, (2·Σ XY + 1) / (Σ X + Σ Y + 1), over the pixels that the model looks at.
+func (p *Picture) Maps(ctx context.Context, vectors [][]float32) (fields []heatmap.Field, dice []float64, err error) {
+	maps, err := p.relevance(ctx, vectors)
+	if err != nil {
+		return nil, nil, err
+	}
+	side := p.seer.opts.Size
+	for i, m := range maps {
+		field := heatmap.Field{Rows: p.explained.Height, Columns: p.explained.Width, Values: m}
+		fits, err := overlap(p.explained.Heatmap(m), side, p.masks[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		fields, dice = append(fields, field), append(dice, fits)
+	}
+	return fields, dice, nil
+}
+
+// relevance draws LeGrad's maps of vectors, corrected where the model needs it.
+func (p *Picture) relevance(ctx context.Context, vectors [][]float32) ([][]float32, error) {
+	s := p.seer
+	if p.explained == nil {
+		im, err := s.explainer.Encode(ctx, s.recipe().Apply(p.image), s.opts.Size, s.opts.Size)
+		if err != nil {
+			return nil, err
+		}
+		p.explained = im
+	}
+	if s.empty != nil {
+		return p.explained.CorrectedRelevance(ctx, vectors, s.empty)
+	}
+	return p.explained.Relevance(ctx, vectors)
+}
+
+// overlap is the soft Dice coefficient of a map [side, side] of 0…1 and a mask that is squeezed to its size.
+func overlap(heat []float32, side int, m *mask.Mask) (float64, error) {
+	covered, err := m.Coverage(side, side)
+	if err != nil {
+		return 0, err
+	}
+	both, all := 0.0, 0.0
+	for i, v := range heat {
+		both += float64(v) * float64(covered[i])
+		all += float64(v) + float64(covered[i])
+	}
+	return (2*both + 1) / (all + 1), nil
+}
