@@ -147,7 +147,8 @@ def random_folder(folder, name):
     config = open_clip.get_model_config(name)
     if config is None:
         sys.exit(f"open_clip has no config {name!r}")
-    with torch.device("meta"):
+    # timm's constructors read values, which tensors without memory do not have.
+    with torch.device("cpu" if config["vision_cfg"].get("timm_model_name") else "meta"):
         model = (CustomTextCLIP if config.get("custom_text") else CLIP)(**{k: v for k, v in config.items() if k != "custom_text"})
     shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
     os.makedirs(folder, exist_ok=True)
