@@ -6,7 +6,7 @@ thread is judged by processor time, several by wall clock; of all turns the leas
 the 10th to 90th percentile of the ratios within a turn. The setting is that of the authors' code: the last layer, ten
 steps, a rate of 0.1.
 
---grid times the forms of the gradient against each other, and the one that the cost model takes.
+bench/maskinversion/grid times the forms of the gradient against each other, bench/maskinversion/choose tries settings.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from parity import random_folder  # noqa: E402
 from turns import Side, cpu_name, percentiles, take  # noqa: E402
 
 CASES = [(224, 1), (224, 10), (224, 100), (448, 10)]  # pixels, masks
-SIDES = ["ours fp32", "ours bf16"]
+SIDES = ["ours fp32", "ours bf16"]  # and with many masks those of the fastest form, which may depend on their number
 
 
 def masks(count, size):
@@ -50,8 +50,11 @@ def compare(args, work, case, threads):
     size, count = case
     path = write(work, size, count)
     sides = {"maskinversion-torch": Side([sys.executable, HERE / "peer.py", args.folder, path])}
-    for name in args.sides:
+    for name in args.sides or SIDES + [f"{s} fastest" for s in SIDES if count > 30]:
         sides[name] = Side([args.ours, args.folder, path, *name.split()[1:]])
+        if args.fresh:  # the first start packed weights; the second finds them
+            sides[name].close()
+            sides[name] = Side([args.ours, args.folder, path, *name.split()[1:]])
     which = 1 if threads == 1 else 0
     turns = args.turns if size * count < 1000 else 2 if size * count < 10000 else 1
     repeat = {name: 1 if name == "maskinversion-torch" else args.repeat for name in sides}
@@ -87,9 +90,10 @@ def main():
     parser.add_argument("--work", required=True, help="folder for models and inputs")
     parser.add_argument("--turns", type=int, default=4, help="fewer where a turn takes minutes")
     parser.add_argument("--repeat", type=int, default=2, help="runs of ours in a turn, of which the least counts")
+    parser.add_argument("--fresh", action="store_true", help="start every side of ours twice, so that weights are packed")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--case", default="", help="only this one, as 224/10")
-    parser.add_argument("--sides", nargs="+", default=SIDES, metavar="SIDE", help="as 'ours bf16' or 'ours bf16 factor'")
+    parser.add_argument("--sides", nargs="+", default=[], metavar="SIDE", help="as 'ours bf16' or 'ours bf16 factor'")
     args = parser.parse_args()
     work = pathlib.Path(args.work)
     args.folder = work / "vit-b16"

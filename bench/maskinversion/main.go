@@ -72,7 +72,8 @@ type side struct {
 }
 
 func load(folder, input string, precision nn.Precision) (*side, error) {
-	model, err := vision.LoadWith(os.DirFS(folder), vision.Options{Precision: precision})
+	// As the command does, packed weights are kept beside the model, by the first run that needs them.
+	model, err := vision.LoadWith(os.DirFS(folder), vision.Options{Precision: precision, CacheDir: folder})
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +102,7 @@ func load(folder, input string, precision nn.Precision) (*side, error) {
 	s.pixels, s.size = tensors["pixels"], shapes["pixels"][3]
 	s.options.Steps, s.options.MemoryMax = int(tensors["steps"][0]), 4<<30
 	h, w := shapes["masks"][1], shapes["masks"][2]
+	s.options.Batch = shapes["masks"][0] // as the authors' code divides
 	for i := range shapes["masks"][0] {
 		s.masks = append(s.masks, maskinversion.Mask{Width: w, Height: h, Values: tensors["masks"][i*h*w:][:h*w]})
 	}

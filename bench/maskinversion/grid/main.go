@@ -4,7 +4,7 @@
 // the form that the cost model takes is from the fastest.
 //
 //	grid [-model FOLDER] [-precision fp32|bf16] [-sizes 112,224,448] [-masks 1,10,30,100] [-steps 1,10,50]
-//	     [-memory MIB] [-runs 3]
+//	     [-memory MIB] [-runs 3] [-svg FILE]
 //
 // For each size a form is set up once, and for each number of masks its steps are timed: the time of an inversion is
 // the sum. Times are processor time of one thread, the least of several runs, taking turns.
@@ -43,6 +43,7 @@ func main() {
 	steps := flag.String("steps", "1,10,50", "numbers of steps")
 	memory := flag.Int64("memory", 1024, "MiB that a form may take")
 	runs := flag.Int("runs", 3, "of which the least counts")
+	svg := flag.String("svg", "", "file for a plot of time over the number of masks, of the middle number of steps")
 	flag.Parse()
 	g := &grid{
 		precision: map[string]nn.Precision{"fp32": nn.FP32, "bf16": nn.BF16}[*precision],
@@ -51,6 +52,11 @@ func main() {
 	runtime.GOMAXPROCS(1)
 	if err := g.run(*folder, numbers(*sizes), numbers(*masks)); err != nil {
 		log.Fatal(err)
+	}
+	if *svg != "" {
+		if err := plot(*svg, g.series, g.steps[len(g.steps)/2]); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 
@@ -71,6 +77,7 @@ type grid struct {
 	runs      int
 	steps     []int
 	worst     float64
+	series    []series
 }
 
 func (g *grid) run(name string, sizes, masks []int) error {
@@ -204,6 +211,9 @@ func (g *grid) masks(images map[maskinversion.Form]*maskinversion.Image, setUp m
 		for _, form := range forms {
 			cells = append(cells, seconds(plan.Costs[form].Seconds(steps)))
 		}
+		if steps == g.steps[len(g.steps)/2] {
+			g.note(total, plan, size, count)
+		}
 		ratio := total[plan.Form] / fastest
 		g.worst = max(g.worst, ratio)
 		fmt.Printf("| %d | %d | %d | %s | %s | %.2f |\n", size, count, steps, strings.Join(cells, " | "), plan.Form, ratio)
@@ -215,6 +225,21 @@ func (g *grid) masks(images map[maskinversion.Form]*maskinversion.Image, setUp m
 		}
 	}
 	return nil
+}
+
+// note keeps totals for the plot.
+func (g *grid) note(total map[maskinversion.Form]float64, plan maskinversion.Plan, size, count int) {
+	for _, form := range forms {
+		if total[form] == 0 {
+			continue
+		}
+		i := slices.IndexFunc(g.series, func(s series) bool { return s.form == form && s.size == size })
+		if i < 0 {
+			i = len(g.series)
+			g.series = append(g.series, series{form: form, size: size, bytes: plan.Costs[form].Memory})
+		}
+		g.series[i].masks, g.series[i].totals = append(g.series[i].masks, count), append(g.series[i].totals, total[form])
+	}
 }
 
 func seconds(v float64) string {
