@@ -31,7 +31,7 @@ func (a *app) regionCommand() *cobra.Command {
 		Use:   "region",
 		Short: "Name, compare or export parts of a picture, told by masks",
 		Long: `Make a vector of a part of a picture by MaskInversion (arXiv:2407.20034), and use it: rank labels,
-find the part that an expression means, find the same thing in other pictures, keep the vector.
+find the part that an expression means, find the same thing in other pictures, keep the vector, hand it to a generator.
 
 A mask is a PNG, or JSON with COCO's run lengths or polygons, boxes, circles or points; "evident help
 masks" shows how they are written. Without one, --propose finds regions that could be things.`,
@@ -43,6 +43,7 @@ masks" shows how they are written. Without one, --propose finds regions that cou
 	}
 	cmd.AddCommand(
 		a.regionEmbedCommand(), a.regionClassifyCommand(), a.regionMatchCommand(), a.regionRetrieveCommand(),
+		a.regionExportCommand(),
 	)
 	var names []string
 	for _, use := range cmd.Commands() {
