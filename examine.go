@@ -117,8 +117,11 @@ func (e *Examination) examineModel(ctx context.Context, m models.Model, cacheDir
 // tryModel loads a model and says how that went.
 func tryModel(ctx context.Context, name, cacheDir string) (string, error) {
 	if name == models.Vision {
-		_, err := OpenVision(ctx, VisionOptions{})
-		return "loads", err
+		v, err := OpenVision(ctx, VisionOptions{CacheDir: cacheDir})
+		if err != nil {
+			return "", err
+		}
+		return "loads; " + v.model.Packed.String(), nil
 	}
 	reader, err := loadReader(Options{Fast: name == models.Fast, CacheDir: cacheDir})
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 	"evident/internal/picture"
 	"evident/legrad"
 	"evident/model/vision"
-	"evident/model/vit"
 )
 
 // ExplainOptions tunes [Vision.Explain]. The zero value is the model's own setting.
 type ExplainOptions struct {
-	Layers []int // whose maps are added; none means the model's own choice
-	Size   int   // pixels a side that the model looks at; 0 means the model's own choice
-	Aspect bool  // keep the picture's aspect ratio, at the same number of pixels, instead of squeezing it
-	Each   bool  // scale each map by itself, as the authors' code does, instead of all by one scale
+	Layers []int  // whose maps are added; none means the model's own choice
+	Size   int    // pixels a side that the model looks at; 0 means the model's own choice
+	Aspect bool   // keep the picture's aspect ratio, at the same number of pixels, instead of squeezing it
+	Each   bool   // scale each map by itself, as the authors' code does, instead of all by one scale
+	Method string // how the maps are made, see [legrad.ParseMethod]; "" means "legrad"
 }
 
 // Explanation is where in a picture texts are seen.
@@ -35,6 +35,7 @@ type Explanation struct {
 
 	photo *Photo
 	each  bool
+	apart bool // values of two maps do not compare
 }
 
 // TextMap is one text's map.
@@ -79,8 +80,8 @@ func (v *Vision) Prompt(class string) string {
 	return strings.ReplaceAll(v.model.Prompt, "{}", class)
 }
 
-// Explain shows where in the picture each text is seen, by LeGrad (arXiv:2404.03214). The picture
-// is encoded once, whatever the number of texts. The error is a [*TextError] for a text without
+// Explain shows where in the picture each text is seen, by LeGrad (arXiv:2404.03214) unless another method
+// is asked for. The picture is encoded once, whatever the number of texts. The error is a [*TextError] for a text without
 // words, or one that a classifier does not know.
 func (v *Vision) Explain(ctx context.Context, photo *Photo, texts []string, o ExplainOptions) (*Explanation, error) {
 	encodedTexts, err := v.texts(ctx, texts)
@@ -91,57 +92,40 @@ func (v *Vision) Explain(ctx context.Context, photo *Photo, texts []string, o Ex
 	for i := range encodedTexts {
 		vectors[i] = encodedTexts[i].Embedding
 	}
-	explainer, err := v.explainer(o.Layers)
-	if err != nil {
-		return nil, err
-	}
 	recipe, err := v.recipe(photo, o)
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := explainer.Encode(ctx, recipe.Apply(photo.image), recipe.Size[1], recipe.Size[0])
-	if err != nil {
-		return nil, fmt.Errorf("explain %s: %w", photo.Path, err)
-	}
-	relevance, err := v.relevance(ctx, explainer, encoded, vectors)
+	seen, err := v.see(ctx, recipe.Apply(photo.image), recipe.Size, vectors, o)
 	if err != nil {
 		return nil, fmt.Errorf("explain %s: %w", photo.Path, err)
 	}
 	e := &Explanation{
 		Model: v.name, Path: photo.Path, Width: photo.Width, Height: photo.Height,
-		Notes: slices.Clone(photo.Notes), photo: photo, each: o.Each,
+		Notes: slices.Clone(photo.Notes), photo: photo, each: o.Each, apart: seen.apart,
 	}
-	presence, similarity, err := v.presence(ctx, &vit.Image{Vector: encoded.Vector, Embedding: encoded.Embedding}, encodedTexts)
+	presence, similarity, err := v.presence(ctx, &seen.image, encodedTexts)
 	if err != nil {
 		return nil, err
 	}
 	for i, text := range texts {
 		m := TextMap{
 			Text: text, Similarity: similarity[i], Presence: presence[i], Cut: encodedTexts[i].Cut,
-			field: heatmap.Field{Rows: encoded.Height, Columns: encoded.Width, Values: relevance[i]},
+			field: heatmap.Field{Rows: seen.image.Height, Columns: seen.image.Width, Values: seen.maps[i]},
 		}
-		s := heatmap.Summarise(m.Raw(photo.Width, photo.Height), photo.Width)
-		m.Peak, m.Min, m.Max, m.Words = s.Peak, float64(s.Min), float64(s.Max), s.Words(presence[i])
+		values := m.Raw(photo.Width, photo.Height)
+		m.Min, m.Max = float64(slices.Min(values)), float64(slices.Max(values))
+		if seen.apart { // values may be negative; the least of them is nothing
+			legrad.MinMax(values)
+		}
+		s := heatmap.Summarise(values, photo.Width)
+		m.Peak, m.Words = s.Peak, s.Words(presence[i])
 		if m.Cut {
 			e.Notes = append(e.Notes, fmt.Sprintf("text %q is longer than the model reads: its end was cut", shortened(text)))
 		}
 		e.Maps = append(e.Maps, m)
 	}
 	return e, nil
-}
-
-// relevance returns the maps [len(texts), rows, columns], corrected where the model needs it.
-func (v *Vision) relevance(
-	ctx context.Context, explainer *legrad.Explainer, im *legrad.Image, texts [][]float32,
-) ([][]float32, error) {
-	if !explainer.Corrects() {
-		return im.Relevance(ctx, texts)
-	}
-	empty, err := v.texts(ctx, []string{legrad.EmptyText})
-	if err != nil {
-		return nil, err
-	}
-	return im.CorrectedRelevance(ctx, texts, empty[0].Embedding)
 }
 
 // Raw returns the map as it was computed, not scaled, spread over width × height pixels
@@ -164,24 +148,6 @@ func (v *Vision) texts(ctx context.Context, texts []string) ([]vision.Text, erro
 		return nil, &TextError{Text: class.Text, Reason: "the model is a classifier and has no such class", Nearest: class.Near}
 	}
 	return encoded, err
-}
-
-// explainer returns the one for a choice of layers.
-func (v *Vision) explainer(layers []int) (*legrad.Explainer, error) {
-	if len(layers) == 0 {
-		layers = v.model.MapLayers
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	key := fmt.Sprint(layers)
-	if e := v.explainers[key]; e != nil {
-		return e, nil
-	}
-	e, err := legrad.New(v.model.Tower, legrad.Options{Layers: layers})
-	if err == nil {
-		v.explainers[key] = e
-	}
-	return e, err
 }
 
 // Sizes that the model may be made to look at, in pixels a side: attention takes the square of their
@@ -274,11 +240,12 @@ func (e *Explanation) heat(width, height int) [][]float32 {
 	for i := range e.Maps {
 		maps[i], presence[i] = e.Maps[i].Raw(width, height), e.Maps[i].Presence
 	}
-	if e.each {
+	if e.each || e.apart {
 		for _, m := range maps {
 			legrad.MinMax(m)
 		}
-	} else {
+	}
+	if !e.each {
 		heatmap.Scale(maps, presence)
 	}
 	return maps

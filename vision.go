@@ -20,8 +20,9 @@ import (
 
 // VisionOptions are the settings of a [Vision]. The zero value is the built-in model.
 type VisionOptions struct {
-	Model fs.FS // folder of a vision-language model or an image classifier; nil means the built-in one
-	Name  string
+	Model    fs.FS // folder of a vision-language model or an image classifier; nil means the built-in one
+	Name     string
+	CacheDir string // where weights are kept in the form they are multiplied in, see [Options]; "" means nowhere
 }
 
 // Vision sees pictures through a vision-language model: it compares them with texts and shows where
@@ -34,6 +35,7 @@ type Vision struct {
 	mu         sync.Mutex
 	explainers map[string]*legrad.Explainer // by what they were made with
 	seers      map[string]*region.Seer      // likewise
+	methods    map[string]legrad.Method     // likewise
 	others     []vision.Text                // what texts are judged against
 }
 
@@ -51,7 +53,7 @@ func OpenVision(ctx context.Context, o VisionOptions) (*Vision, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load model %s: %w", name, &sentinelError{ErrModelMissing, err})
 	}
-	loaded, err := vision.Load(files)
+	loaded, err := vision.LoadWith(files, vision.Options{CacheDir: o.CacheDir})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("load model %s: %w", name, &sentinelError{ErrModelMissing, err})
@@ -61,7 +63,10 @@ func OpenVision(ctx context.Context, o VisionOptions) (*Vision, error) {
 	if name == "" {
 		name = loaded.Name
 	}
-	return &Vision{model: loaded, name: name, identity: identity, explainers: map[string]*legrad.Explainer{}, seers: map[string]*region.Seer{}}, nil
+	return &Vision{
+		model: loaded, name: name, identity: identity,
+		explainers: map[string]*legrad.Explainer{}, methods: map[string]legrad.Method{}, seers: map[string]*region.Seer{},
+	}, nil
 }
 
 // open returns the model's folder and its name.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"evident"
+	"evident/legrad"
 )
 
 // openVision loads the built-in model, or skips where the program was built without.
@@ -64,6 +65,27 @@ func explain(t *testing.T, v *evident.Vision, p *evident.Photo, o evident.Explai
 		t.Fatal(err)
 	}
 	return e
+}
+
+// Every method draws; its maps are scaled each by itself, and presence and similarity do not depend on it.
+func TestExplainMethods(t *testing.T) {
+	v, p := openVision(t), drawPhoto(t, 90, 61)
+	want := explain(t, v, p, evident.ExplainOptions{Each: true}, "a red ball", "a dog")
+	for _, method := range legrad.MethodNames() {
+		got := explain(t, v, p, evident.ExplainOptions{Method: method, Each: true}, "a red ball", "a dog")
+		for i, m := range got.Maps {
+			if math.Abs(m.Similarity-want.Maps[i].Similarity) > 1e-5 || math.Abs(m.Presence-want.Maps[i].Presence) > 1e-4 {
+				t.Errorf("%s, %s: similarity %v, presence %v; want %v, %v", method, m.Text,
+					m.Similarity, m.Presence, want.Maps[i].Similarity, want.Maps[i].Presence)
+			}
+			if same := near(m.Raw(90, 61), want.Maps[i].Raw(90, 61), 1e-6); same != (method == "legrad") {
+				t.Errorf("%s, %s: the map is LeGrad's: %v", method, m.Text, same)
+			}
+		}
+		if _, err := got.Draw(evident.DrawOptions{}); err != nil {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
 }
 
 // A text's map does not depend on the texts beside it, nor on their order.

@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"evident/model/vit"
 	"evident/nn"
@@ -30,6 +31,7 @@ type Explainer struct {
 	pool   vit.AttentionPool   // whose attention is explained; nil where it is the blocks'
 	head   *MeanHead           // what the score reads, and
 	blocks []*nn.BlockGradient // the way back through each layer, where it is the blocks'
+	kept   sync.Pool           // of []float32: what passes left behind, for the next ones
 }
 
 // Options tunes an [Explainer]. The zero value is what the authors' code does.
@@ -103,15 +105,8 @@ type layer struct {
 
 // Encode runs the tower once on pixels [3, height, width], normalised as the model wants them.
 func (e *Explainer) Encode(ctx context.Context, pixels []float32, height, width int) (*Image, error) {
-	keep := map[int]*nn.Kept{}
-	n, d := e.tower.Tokens(height, width), e.tower.Width
-	for _, l := range e.layers {
-		keep[l] = &nn.Kept{Output: make([]float32, n*d)}
-		if e.pool == nil {
-			keep[l].QKV, keep[l].Attended = make([]float32, 3*n*d), make([]float32, n*d)
-			keep[l].Raised = make([]float32, n*e.tower.Encoder.Layers[l].Up.Out)
-		}
-	}
+	keep, free := e.keep(e.tower.Tokens(height, width))
+	defer free()
 	encoded, err := e.tower.EncodeKeep(ctx, pixels, height, width, keep)
 	if err != nil {
 		return nil, err
@@ -127,6 +122,40 @@ func (e *Explainer) Encode(ctx context.Context, pixels []float32, height, width 
 		im.layers = append(im.layers, at)
 	}
 	return im, nil
+}
+
+// keep returns room for what a pass of n tokens leaves behind in each layer, and what gives it back: points
+// hold nothing of it, except those of an attention pool, which keep their layer's output.
+func (e *Explainer) keep(n int) (keep map[int]*nn.Kept, free func()) {
+	keep = make(map[int]*nn.Kept, len(e.layers))
+	d := e.tower.Width
+	if e.pool != nil {
+		for _, l := range e.layers {
+			keep[l] = &nn.Kept{Output: make([]float32, n*d)}
+		}
+		return keep, func() {}
+	}
+	size := 0
+	for _, l := range e.layers {
+		size += n * (5*d + e.tower.Encoder.Layers[l].Up.Out)
+	}
+	all, _ := e.kept.Get().(*[]float32)
+	if all == nil || len(*all) < size {
+		all = new([]float32)
+		*all = make([]float32, size)
+	}
+	rest := *all
+	take := func(n int) (part []float32) {
+		part, rest = rest[:n:n], rest[n:]
+		return part
+	}
+	for _, l := range e.layers {
+		keep[l] = &nn.Kept{
+			QKV: take(3 * n * d), Attended: take(n * d), Output: take(n * d),
+			Raised: take(n * e.tower.Encoder.Layers[l].Up.Out),
+		}
+	}
+	return keep, func() { e.kept.Put(all) }
 }
 
 // at prepares the gradient of the i-th layer at what the pass kept of it.

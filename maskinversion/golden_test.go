@@ -11,6 +11,7 @@ import (
 
 	"evident/internal/goldentest"
 	"evident/model/vision"
+	"evident/model/vit"
 	"evident/nn"
 )
 
@@ -28,35 +29,63 @@ func TestShared(t *testing.T) {
 	for _, name := range []string{"openclip_tiny", "hf_clip_tiny", "siglip_tiny", "hf_siglip_tiny"} {
 		t.Run(name, func(t *testing.T) {
 			a := goldentest.OpenShared(t, "..", name)
-			goldentest.EachTier(t, func(t *testing.T) { compareAll(t, a) })
+			cases := map[string]settings{"default": {Layer: -1, Rate: 0.1, Single: true}} // SigLIP's
+			if data, err := os.ReadFile(filepath.Join(a.Folder, "cases.json")); err == nil {
+				cases = map[string]settings{}
+				if err := json.Unmarshal(data, &cases); err != nil {
+					t.Fatal(err)
+				}
+			}
+			goldentest.EachTier(t, func(t *testing.T) { compareAll(t, a, a, cases) })
 		})
 	}
 }
 
-// compareAll compares every case that a folder has, by every form.
-func compareAll(t *testing.T, a *goldentest.Arrays) {
-	cases := map[string]settings{"default": {Layer: -1, Rate: 0.1, Single: true}} // SigLIP's
-	if data, err := os.ReadFile(filepath.Join(a.Folder, "cases.json")); err == nil {
-		cases = map[string]settings{}
-		if err := json.Unmarshal(data, &cases); err != nil {
-			t.Fatal(err)
-		}
+// TestReference is TestShared on small models of our own (tools/ref/regions.py): layer scale, an odd patch, soft masks,
+// and CoCa's pool.
+func TestReference(t *testing.T) {
+	for _, name := range []string{"clip-open", "siglip-open", "coca"} {
+		t.Run(name, func(t *testing.T) {
+			golden := goldentest.Open(t, filepath.Join("testdata", name))
+			data, err := os.ReadFile(filepath.Join(golden.Folder, "cases.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var facts struct {
+				Model string
+				Cases map[string]settings
+			}
+			if err := json.Unmarshal(data, &facts); err != nil {
+				t.Fatal(err)
+			}
+			model := goldentest.Open(t, filepath.Join("..", "model", filepath.FromSlash(facts.Model)))
+			goldentest.EachTier(t, func(t *testing.T) { compareAll(t, model, golden, facts.Cases) })
+		})
 	}
+}
+
+// compareAll compares every case of a model, by every form.
+func compareAll(t *testing.T, a, golden *goldentest.Arrays, cases map[string]settings) {
 	m, err := vision.LoadWith(os.DirFS(a.Folder), vision.Options{Precision: nn.FP32})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range cases {
 		for _, form := range []Form{Direct, Factor, Tensor} {
-			if form != Direct && m.Prefix == 0 {
-				continue // pools that attend have one form
+			if _, ok := m.Pool.(vit.AttentionPool); ok && form != Direct {
+				continue // one form
 			}
-			t.Run(fmt.Sprintf("%s-%s", name, form), func(t *testing.T) { compareCase(t, a, m, name, c, form) })
+			t.Run(fmt.Sprintf("%s-%s", name, form), func(t *testing.T) {
+				im := preparedFor(t, a, m, c)
+				compareCase(t, im, golden, name, c, form)
+			})
 		}
 	}
 }
 
-func compareCase(t *testing.T, a *goldentest.Arrays, m *vision.Model, name string, c settings, form Form) {
+// preparedFor encodes a model's image for a case.
+func preparedFor(t *testing.T, a *goldentest.Arrays, m *vision.Model, c settings) *Image {
+	t.Helper()
 	setup := Setup{Precision: nn.FP32}
 	for l := len(m.Encoder.Layers) + c.Layer; l < len(m.Encoder.Layers); l++ {
 		setup.Layers = append(setup.Layers, l)
@@ -73,6 +102,10 @@ func compareCase(t *testing.T, a *goldentest.Arrays, m *vision.Model, name strin
 	if err != nil {
 		t.Fatal(err)
 	}
+	return im
+}
+
+func compareCase(t *testing.T, im *Image, a *goldentest.Arrays, name string, c settings, form Form) {
 	masks, size := masksOf(t, a, "in_masks_"+name)
 	o := Options{Rate: c.Rate, Alpha: c.Alpha, Decay: c.Decay, Form: form, Batch: len(masks)}
 	if c.Single {
@@ -121,4 +154,3 @@ func masksOf(t *testing.T, a *goldentest.Arrays, name string) (masks []Mask, siz
 	}
 	return masks, [2]int{shape[1], shape[2]}
 }
-

@@ -17,11 +17,12 @@ import (
 // Image is an encoded image, ready for any number of masks. It is safe for concurrent use.
 type Image struct {
 	Height, Width int       // of the grid, in patches
-	Vector        []float32 // [E] as the tower gives it: where every mask starts
+	Vector        []float32 // [E] as the tower gives it
 	Embedding     []float32 // [E] Vector, scaled to length 1
 	Tokens        []float32 // [N, D] the last block's output, those before the patches first
 
 	inverter *Inverter
+	start    []float32 // [E] where every mask starts
 	grid     *grid
 	layers   []*layer
 	blank    []bool // cells that answer to any text; nil where none are looked for
@@ -64,7 +65,10 @@ func (v *Inverter) Prepare(ctx context.Context, pixels []float32, height, width 
 	im := &Image{
 		Height: encoded.Height, Width: encoded.Width, Vector: encoded.Vector, Embedding: encoded.Embedding,
 		Tokens: encoded.Tokens, inverter: v, grid: newGrid(encoded.Height, encoded.Width, tower.Patch, v.scale),
-		flat: v.pool == nil,
+		start: encoded.Vector, flat: v.pool == nil,
+	}
+	if v.pool != nil && !v.pool.AnswersAll() {
+		im.start = im.Embedding // open_clip hands out CoCa's vectors with length 1
 	}
 	for i, l := range v.layers {
 		at, err := v.at(ctx, i, keep[l])
@@ -187,8 +191,8 @@ func (im *Image) nudged(t *target, share float64) []float64 {
 	for i, v := range mean {
 		rounded[i] = float32(v)
 	}
-	size := length(im.Vector)
-	start, towards := make([]float64, len(im.Vector)), im.inverter.head.At(rounded).Feature()
+	size := length(im.start)
+	start, towards := make([]float64, len(im.start)), im.inverter.head.At(rounded).Feature()
 	if alike(towards, im.Vector) {
 		for i := range towards {
 			towards[i] = float64(1 - i%2*2)
@@ -202,7 +206,7 @@ func (im *Image) nudged(t *target, share float64) []float64 {
 		start[i] = v - along*float64(im.Embedding[i])
 		rest += start[i] * start[i]
 	}
-	for i, v := range im.Vector {
+	for i, v := range im.start {
 		start[i] = float64(v) + start[i]*share*size/math.Sqrt(rest)
 	}
 	return start

@@ -13,11 +13,11 @@ import (
 // many threads; only [Fastest] may choose another form where there are more masks, whose vectors are rounded
 // otherwise. An error is a [*MaskError] where it is of one mask; once ctx ends it is that of ctx.
 func (im *Image) Invert(ctx context.Context, masks []Mask, o Options) ([]Region, error) {
-	o, err := im.inverter.settled(o, im.Vector)
+	o, err := im.inverter.settled(o, im.start)
 	if err != nil {
 		return nil, err
 	}
-	states, err := im.start(masks, o)
+	states, err := im.states(masks, o)
 	if err != nil || len(masks) == 0 {
 		return nil, err
 	}
@@ -85,12 +85,12 @@ type state struct {
 	losses  []float64
 }
 
-// start checks masks and sets each at its start.
-func (im *Image) start(masks []Mask, o Options) ([]*state, error) {
+// states checks masks and sets each at its start.
+func (im *Image) states(masks []Mask, o Options) ([]*state, error) {
 	states := make([]*state, len(masks))
-	unit := make([]float64, len(im.Vector))
-	for i, v := range im.Vector {
-		unit[i] = float64(v) / length(im.Vector)
+	unit, size := make([]float64, len(im.start)), length(im.start)
+	for i, v := range im.start {
+		unit[i] = float64(v) / size
 	}
 	for i, m := range masks {
 		t, err := newTarget(im.grid, m)
@@ -102,7 +102,7 @@ func (im *Image) start(masks []Mask, o Options) ([]*state, error) {
 			s.vector = im.nudged(t, o.Nudge)
 		} else {
 			s.vector = make([]float64, len(unit))
-			for j, v := range im.Vector {
+			for j, v := range im.start {
 				s.vector[j] = float64(v)
 			}
 		}
@@ -113,7 +113,25 @@ func (im *Image) start(masks []Mask, o Options) ([]*state, error) {
 
 // step looks at the maps of some masks' vectors and moves them.
 func (im *Image) step(ctx context.Context, runs []run, states []*state, o Options) error {
-	size, cells, prefix := len(im.Vector), im.Height*im.Width, im.inverter.model.Prefix
+	rho, err := im.look(ctx, runs, states, o)
+	if err != nil {
+		return err
+	}
+	gradients, err := im.back(ctx, runs, rho, states, o)
+	if err != nil {
+		return err
+	}
+	for i, s := range states {
+		if !s.stopped {
+			s.adam.move(s.vector, gradients[i*len(s.vector):][:len(s.vector)])
+		}
+	}
+	return nil
+}
+
+// look compares the maps of some masks' vectors with the masks, and returns ∂loss/∂relevance [T, N].
+func (im *Image) look(ctx context.Context, runs []run, states []*state, o Options) ([]float32, error) {
+	size, cells, prefix := len(im.start), im.Height*im.Width, im.inverter.model.Prefix
 	n, count := prefix+cells, len(states)
 	vectors := make([]float32, 0, count*size)
 	for _, s := range states {
@@ -125,7 +143,7 @@ func (im *Image) step(ctx context.Context, runs []run, states []*state, o Option
 	}
 	maps, err := im.relevance(ctx, runs, vectors, apart)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rho, slope := make([]float32, count*n), make([]float64, cells)
 	for i, s := range states {
@@ -136,19 +154,25 @@ func (im *Image) step(ctx context.Context, runs []run, states []*state, o Option
 			}
 		}
 	}
-	sum, one := make([]float64, count*size), make([]float32, count*size)
+	return rho, nil
+}
+
+// back returns ∂loss/∂e [T, E] of vectors that were looked at.
+func (im *Image) back(ctx context.Context, runs []run, rho []float32, states []*state, o Options) ([]float64, error) {
+	size := len(im.start)
+	sum, one := make([]float64, len(states)*size), make([]float32, len(states)*size)
 	for _, r := range runs {
 		if err := r.back(ctx, rho, one); err != nil {
-			return err
+			return nil, err
 		}
 		for i, v := range one {
 			sum[i] += float64(v)
 		}
 	}
 	for i, s := range states {
-		s.move(sum[i*size:][:size], o)
+		s.turn(sum[i*size:][:size], o)
 	}
-	return nil
+	return sum, nil
 }
 
 // same reports whether all vectors are one.
@@ -193,11 +217,8 @@ func (s *state) look(cells []float32, slope []float64, o Options) {
 	}
 }
 
-// move takes a step, given ∂loss/∂(e/|e|) without the regularisation's part.
-func (s *state) move(gradient []float64, o Options) {
-	if s.stopped {
-		return
-	}
+// turn makes of ∂loss/∂(e/|e|) without the regularisation's part ∂loss/∂e, in place.
+func (s *state) turn(gradient []float64, o Options) {
 	size, along := s.length(), 0.0
 	for i, v := range s.vector {
 		gradient[i] -= o.Alpha * s.unit[i] / float64(o.Batch)
@@ -206,7 +227,6 @@ func (s *state) move(gradient []float64, o Options) {
 	for i, v := range s.vector {
 		gradient[i] = (gradient[i] - along*v/size) / size
 	}
-	s.adam.move(s.vector, gradient)
 }
 
 // region is what came of the mask.

@@ -19,6 +19,8 @@
 //   - The loss is flat at its start where the image's vector is the very mean that LeGrad reads, as of models
 //     that pool the mean, by their last layer: every map is nothing but rounding. There the start is moved
 //     towards what the mask covers first; see [Options].Nudge.
+//   - The start is the vector as the model gives it, not scaled; of CoCa, whose vectors open_clip scales, it has
+//     length 1.
 //   - A map without any height, which would be 0/0, is zeros and moves nothing.
 //
 // Shapes: K is the number of masks, E the length of a vector, N the number of tokens.

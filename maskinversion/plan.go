@@ -1,6 +1,10 @@
 package maskinversion
 
-import "evident/nn"
+import (
+	"math"
+
+	"evident/nn"
+)
 
 // Cost is what a form takes, by the cost model.
 type Cost struct {
@@ -20,7 +24,7 @@ type Plan struct {
 
 // Plan says how so many masks would be inverted.
 func (im *Image) Plan(masks int, o Options) (Plan, error) {
-	o, err := im.inverter.settled(o, im.Vector)
+	o, err := im.inverter.settled(o, im.start)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -31,18 +35,20 @@ func (im *Image) Plan(masks int, o Options) (Plan, error) {
 }
 
 // speed is what the cost model knows of a CPU, in seconds. Only ratios decide: they were measured on one thread of
-// a CPU with AVX-512 and bf16 (bench/maskinversion).
+// a CPU with AVX-512 and bf16 (bench/maskinversion/grid).
 type speed struct {
 	tall      float64 // a multiplication of a product with the block's weights, with what goes on around it
 	attention float64 // one of a product with values or signs
-	flat      float64 // one of a product with a factor or tensor
-	read      float64 // a byte of a factor or tensor, at each step
-	pack      float64 // a byte of it, when it is set up
+	byFactor  float64 // one of a product with a factor
+	byTensor  float64 // one of a product with a tensor
+	read      float64 // a byte of weights or of a factor, at each step
+	spread    float64 // a byte of a tensor, at each step
+	pack      float64 // a byte of a tensor, when it is set up
 }
 
 var speeds = map[nn.Precision]speed{
-	nn.FP32: {tall: 1, attention: 1, flat: 1, read: 1, pack: 1},
-	nn.BF16: {tall: 1, attention: 1, flat: 1, read: 1, pack: 1},
+	nn.FP32: {tall: 20e-12, attention: 20e-12, byFactor: 22e-12, byTensor: 27e-12, read: 53e-12, spread: 82e-12, pack: 0.2e-9},
+	nn.BF16: {tall: 11e-12, attention: 11e-12, byFactor: 12.5e-12, byTensor: 18.5e-12, read: 53e-12, spread: 82e-12, pack: 0.3e-9},
 }
 
 // plan applies the cost model: of one mask, unless the fastest form for all is asked for.
@@ -50,41 +56,58 @@ func (im *Image) plan(masks int, o Options) Plan {
 	if o.Form != Fastest {
 		masks = 1
 	}
-	p := Plan{Form: Direct, Costs: map[Form]Cost{}}
+	sum := map[Form]Cost{}
 	for i, block := range im.inverter.blocks {
-		layer := &im.inverter.model.Encoder.Layers[im.inverter.layers[i]]
-		for form, cost := range costs(block, layer, len(im.Vector), im.layers[i].point.Tokens, masks) {
-			sum := p.Costs[form]
-			p.Costs[form] = Cost{sum.SetUp + cost.SetUp, sum.Step + cost.Step, sum.Memory + cost.Memory}
+		l := &im.inverter.model.Encoder.Layers[im.inverter.layers[i]]
+		tokens := im.layers[i].point.Tokens
+		for form, cost := range (layerSize{
+			width: l.QKV.In, wide: l.Up.Out, heads: l.Heads, tokens: tokens, size: len(im.start),
+			factor: block.FactorBytes(tokens, len(im.start)), tensor: block.TensorBytes(tokens, len(im.start)),
+			speed: speeds[block.Precision()],
+		}).costs(masks) {
+			s := sum[form]
+			sum[form] = Cost{s.SetUp + cost.SetUp, s.Step + cost.Step, s.Memory + cost.Memory}
 		}
 	}
-	for _, form := range []Form{Factor, Tensor} {
-		c := p.Costs[form]
-		if c.Memory <= o.MemoryMax && c.Seconds(o.Steps) < p.Costs[p.Form].Seconds(o.Steps) {
-			p.Form = form
-		}
-	}
-	return p
+	return Plan{Form: cheapest(sum, o.Steps, o.MemoryMax), Costs: sum}
 }
 
-// costs is the model of one layer: multiplications, and bytes that pass through memory.
-func costs(block *nn.BlockRelevance, l *nn.EncoderLayer, size, tokens, masks int) map[Form]Cost {
-	s := speeds[block.Precision()]
-	d, wide, n, e, k := float64(l.QKV.In), float64(l.Up.Out), float64(tokens), float64(size), float64(masks)
-	padded := float64((tokens + 31) / 32 * 32)
-	factor, tensor := block.FactorBytes(tokens, size), block.TensorBytes(tokens, size)
-	through, attended := n*d*wide*s.tall, n*n*d*s.attention
+// cheapest returns the form that takes the least time of those that fit the memory.
+func cheapest(costs map[Form]Cost, steps int, memoryMax int64) Form {
+	best := Direct
+	for _, form := range []Form{Factor, Tensor} {
+		if c := costs[form]; c.Memory <= memoryMax && c.Seconds(steps) < costs[best].Seconds(steps) {
+			best = form
+		}
+	}
+	return best
+}
+
+// layerSize is what the costs of a layer depend on.
+type layerSize struct {
+	width, wide, heads, tokens, size int   // D, F, h, N, E
+	factor, tensor                   int64 // bytes
+	speed
+}
+
+// costs is the model: multiplications, and bytes that pass through memory. What a step reads it reads while it
+// multiplies, so the two are not simply added.
+func (l layerSize) costs(masks int) map[Form]Cost {
+	d, wide, n, e, k := float64(l.width), float64(l.wide), float64(l.tokens), float64(l.size), float64(masks)
+	padded := float64((l.tokens + 31) / 32 * 32)
+	weights := 16 * d * wide // bytes; in bf16 three quarters of it
+	through, attended := n*d*wide*l.tall, n*n*d*l.attention
 	return map[Form]Cost{
-		Direct: {Step: 2 * k * (through + attended)},
+		Direct: {Step: 2*k*(through+attended) + weights*l.read},
 		Factor: {
-			SetUp:  e*through + float64(factor)*s.pack,
-			Step:   2*k*(n*d*e*s.flat+attended) + float64(factor)*s.read,
-			Memory: factor,
+			SetUp:  e * through * 1.1,
+			Step:   math.Hypot(2*k*n*d*e*l.byFactor, float64(l.factor)*l.read) + 2*k*attended,
+			Memory: l.factor,
 		},
 		Tensor: {
-			SetUp:  e*(through+attended) + float64(tensor)*s.pack,
-			Step:   2*k*e*float64(l.Heads)*n*padded*s.flat + float64(tensor)*s.read,
-			Memory: tensor,
+			SetUp:  e*(through*1.1+attended) + float64(l.tensor)*l.pack,
+			Step:   math.Hypot(2*k*e*float64(l.heads)*n*padded*l.byTensor, float64(l.tensor)*l.spread),
+			Memory: l.tensor,
 		},
 	}
 }

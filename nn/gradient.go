@@ -32,14 +32,15 @@ type BlockGradient struct {
 	epsilon    float32
 	fold       *Linear   // C [d, ff]
 	down       *Linear   // Downᵀ [ff, d]
-	out        *Linear   // Outᵀ [d, d]
+	out        *Linear   // Outᵀ [d, d], in float32
+	rows       *Linear   // the same in the precision of C
 	ones       []float32 // [d] Outᵀ·1
 	means      []float32 // [ff padded] p
-	shift      []float32 // [ff] bias + Up·shift
+	shift      []float32 // [ff padded] -(bias + Up·shift)
 }
 
 // NewBlockGradient prepares the way back through a layer. Auto multiplies in bf16 where the layer does. It
-// holds weights of its own: ff·d twice and d·d once.
+// holds weights of its own: ff·d twice and d·d twice.
 func NewBlockGradient(l *EncoderLayer, precision Precision) *BlockGradient {
 	d, wide := l.QKV.In, l.Up.Out
 	if !l.PreNorm {
@@ -55,7 +56,11 @@ func NewBlockGradient(l *EncoderLayer, precision Precision) *BlockGradient {
 		activation: kernel.Activation(l.Activation), epsilon: l.FeedForwardNorm.Epsilon,
 		down: NewLinear(transposed(down, d, wide), nil, d, wide, FP32),
 		out:  NewLinear(transposed(out, d, d), nil, d, d, FP32),
-		ones: make([]float32, d), means: make([]float32, paddedColumns(wide)), shift: make([]float32, wide),
+		ones: make([]float32, d), means: make([]float32, paddedColumns(wide)), shift: make([]float32, paddedColumns(wide)),
+	}
+	g.rows = g.out
+	if precision != FP32 {
+		g.rows = NewLinear(transposed(out, d, d), nil, d, d, precision)
 	}
 	for i, v := range out {
 		g.ones[i%d] += v
@@ -68,7 +73,7 @@ func NewBlockGradient(l *EncoderLayer, precision Precision) *BlockGradient {
 			sum += float64(v * gain[i])
 			bias += float64(v) * float64(shift[i])
 		}
-		g.means[f], g.shift[f] = float32(sum/float64(d)), float32(bias)
+		g.means[f], g.shift[f] = float32(sum/float64(d)), -float32(bias)
 	}
 	folded := make([]float32, wide*d) // row f is Outᵀ·(gain ∘ Up_f)
 	g.out.Forward(folded, scaled, wide)
@@ -108,7 +113,7 @@ type Point struct {
 	Tokens int // n
 
 	slope  []float32 // [n, ff padded] act'(h)
-	uneven []float32 // [n, ff padded] u
+	uneven []float32 // [n, ff padded] d·u
 	scale  []float32 // [n] r, one over the deviation that the norm divides by
 	out    []float32 // [n, d] Outᵀ·x̂
 	f32    []float32 // values as panels [h, n/32, d/h, 32], or
@@ -137,19 +142,22 @@ func (g *BlockGradient) At(ctx context.Context, k *Kept, n int) (*Point, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	g.out.multiply(w, output{matrix: matrix{f32: p.out, ld: d}}, matrix{f32: normed, ld: d}, n)
+	x := w.narrowed(matrix{f32: normed, ld: d}, n, d, g.rows.Precision())
+	g.rows.multiply(w, output{matrix: matrix{f32: p.out, ld: d}}, x, n)
 	g.packValues(w, p, k.QKV)
 	return p, ctx.Err()
 }
 
-// gates writes act'(h) and u of one token; what lies beyond ff is 0.
+// gates writes act'(h) and d·u of one token; what lies beyond ff is 0.
 func (g *BlockGradient) gates(set *kernel.Set, slope, uneven, h []float32) {
 	copy(slope, h)
 	set.Slope(g.activation, slope, len(slope)/kernel.Columns, kernel.Columns)
 	clear(slope[len(h):])
-	each := 1 / float32(g.Width)
-	for f, v := range h {
-		uneven[f] = (v - g.shift[f]) * each
+	copy(uneven, g.shift)
+	whole := len(h) / kernel.Columns
+	set.AddTile(uneven, kernel.Columns, h, whole)
+	for f := whole * kernel.Columns; f < len(h); f++ {
+		uneven[f] += h[f]
 	}
 }
 
@@ -241,9 +249,10 @@ func (g *BlockGradient) attention(w *workspace, p *Point, lowered, direct []floa
 	})
 	q := w.mixed.matrix(n, d, false)
 	g.fold.multiply(w, output{matrix: q}, w.narrowed(gated, n, g.Wide, g.fold.Precision()), n)
+	each := 1 / float32(d)
 	w.do((n+step-1)/step, float64(n*d)*16, func(_, item int) {
 		for i := item * step; i < min(n, (item+1)*step); i++ {
-			r, a, b := p.scale[i], sums[2*i], sums[2*i+1]
+			r, a, b := p.scale[i], sums[2*i], sums[2*i+1]*each
 			to, out := q.f32[i*q.ld:][:d], p.out[i*d:][:d]
 			for j, c := range to {
 				to[j] = direct[j] + r*(c-a*g.ones[j]-b*out[j])

@@ -99,14 +99,14 @@ func (p *RelevancePoint) gates(w *workspace, k *Kept) {
 	g, n := p.block.forward, p.Tokens
 	d, ld, dd := g.Width, paddedColumns(g.Wide), paddedColumns(g.Width)
 	even, uneven := make([]float32, n*ld), make([]float32, n*ld)
-	normed := make([]float32, n*d)
+	normed, each := make([]float32, n*d), 1/float32(d)
 	w.do(n, float64(n*g.Wide)*32, func(_, row int) {
 		r := float32(standardise(normed[row*d:][:d], k.Attended[row*d:][:d], g.epsilon))
 		s, u := even[row*ld:][:ld], uneven[row*ld:][:ld]
 		g.gates(w.set, s, u, k.Raised[row*g.Wide:][:g.Wide])
 		for i := range s {
 			s[i] *= r
-			u[i] *= s[i]
+			u[i] *= s[i] * each
 		}
 	})
 	p.mixed = make([]float32, n*dd)

@@ -8,10 +8,7 @@ least of each side counts, and the spread is the 10th to 90th percentile of the 
 
 import argparse
 import pathlib
-import platform
-import subprocess
 import sys
-import time
 
 import numpy as np
 import onnxruntime
@@ -19,43 +16,10 @@ import torch
 
 import models
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "turns"))
+from turns import Side, cpu_name, percentiles, take  # noqa: E402
+
 SIDES = ["ours fp32", "ours bf16", "ours int8", "ort fp32", "ort fp32 fused", "ort int8 fused", "torch bf16"]
-
-
-class Side:
-    """A process that runs an encoder when told to."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen([str(c) for c in command], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL)
-        self.loaded = float(self.answer().split()[1])
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.process.args} ended with status {self.process.wait()}")
-        return line
-
-    def ask(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def run(self, threads):
-        """Wall and processor seconds of one run."""
-        return [float(v) for v in self.ask(threads).split()]
-
-    def memory(self):
-        return [int(v) for v in self.ask("memory").split()]
-
-    def output(self, path):
-        self.ask(f"output {path}")
-        return np.fromfile(path, dtype="<f4")
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def start(args, files, threads):
@@ -70,21 +34,14 @@ def start(args, files, threads):
     return sides
 
 
-def turns(sides, threads, args):
+def timed(sides, threads, args):
     """Runs every side in turn; returns [side, turn] of processor time (1 thread) or wall clock."""
     which = 1 if threads == 1 else 0
     for side in sides.values():
         for _ in range(2):
             side.run(threads)
-    rows, end = [], time.time() + args.seconds
-    while time.time() < end or len(rows) < args.turns:
-        rows.append([side.run(threads)[which] for side in sides.values()])
-    return np.array(rows).T
-
-
-def percentiles(ratios):
-    low, middle, high = np.percentile(ratios, [10, 50, 90])
-    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+    runs = [lambda s=side: s.run(threads)[which] for side in sides.values()]
+    return take(runs, args.seconds, args.turns)
 
 
 def report(name, batch, threads, sides, times):
@@ -123,16 +80,9 @@ def compare(args, case, folder):
         want = models.reference(model, x)
         for threads in args.threads:
             sides = start(args, files, threads)
-            report(case.name, batch, threads, sides, turns(sides, threads, args))
+            report(case.name, batch, threads, sides, timed(sides, threads, args))
             describe(args, case.name, batch, threads, sides, want)
     args.fused.append(f"{case.name}: operators fused for ONNX Runtime: {fused}")
-
-
-def cpu_name():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
 
 
 def arguments():

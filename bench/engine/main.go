@@ -1,15 +1,11 @@
 //go:build unix
 
-// Command engine is our side of the comparison with ONNX Runtime: it loads one encoder and runs it
-// whenever it is told to, so that the two sides can take turns.
+// Command engine is our side of the comparison with ONNX Runtime and torch: one encoder, see [turns].
 //
 //	engine FILE fp32|bf16|int8
 //
 // FILE begins with a line of JSON (the struct header); then come the float32 values of the input
-// and of each layer's tensors, little-endian. Standard output begins with the line "loaded SECONDS".
-// Standard input holds one line a run: the number of threads. For each run, standard output gets a
-// line: wall seconds, CPU seconds. The input "output PATH" writes the last result; "memory" answers with
-// the peak and the present resident bytes of the process.
+// and of each layer's tensors, little-endian.
 package main
 
 import (
@@ -22,13 +18,8 @@ import (
 	"log"
 	"math"
 	"os"
-	"runtime"
-	"runtime/debug"
-	"strconv"
-	"strings"
-	"syscall"
-	"time"
 
+	"evident/bench/turns"
 	"evident/nn"
 )
 
@@ -55,20 +46,33 @@ func main() {
 	if !ok {
 		log.Fatalf("unknown precision %q: want fp32, bf16 or int8", os.Args[2])
 	}
-	file, err := os.Open(os.Args[1])
+	err := turns.Serve(os.Stdin, os.Stdout, func() (*turns.Side, error) { return side(os.Args[1], precision) })
 	if err != nil {
 		log.Fatal(err)
 	}
-	start := time.Now()
-	encoder, input, seqs, err := load(bufio.NewReaderSize(file, 1<<20), precision)
+}
+
+// side loads an encoder.
+func side(path string, precision nn.Precision) (*turns.Side, error) {
+	file, err := os.Open(path)
 	if err != nil {
-		log.Fatalf("load %s: %v", os.Args[1], err)
+		return nil, err
 	}
-	fmt.Printf("loaded %g\n", time.Since(start).Seconds())
-	debug.FreeOSMemory() // what loading left behind is not what running takes
-	if err := serve(os.Stdin, os.Stdout, encoder, input, seqs); err != nil {
-		log.Fatal(err)
+	defer file.Close()
+	e, input, seqs, err := load(bufio.NewReaderSize(file, 1<<20), precision)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", path, err)
 	}
+	x := make([]float32, len(input))
+	run := func(threads int) error {
+		e.Threads = threads
+		copy(x, input)
+		return e.Forward(context.Background(), x, seqs)
+	}
+	return &turns.Side{
+		Work:   map[string]func(int) error{"run": run},
+		Output: func() []float32 { return x },
+	}, nil
 }
 
 // load reads the encoder, its input, and where its sequences begin.
@@ -114,69 +118,4 @@ func load(
 		})
 	}
 	return e, input, seqs, err
-}
-
-// serve obeys the lines of in until it ends.
-func serve(in io.Reader, out io.Writer, e *nn.Encoder, input []float32, seqs nn.Sequences) error {
-	x, lines := make([]float32, len(input)), bufio.NewScanner(in)
-	for lines.Scan() {
-		if path, ok := strings.CutPrefix(lines.Text(), "output "); ok {
-			if err := write(path, x); err != nil {
-				return err
-			}
-			fmt.Fprintln(out, "written")
-			continue
-		}
-		if lines.Text() == "memory" {
-			peak, now, err := memory()
-			if err != nil {
-				return err
-			}
-			fmt.Fprintln(out, peak, now)
-			continue
-		}
-		n, err := strconv.Atoi(lines.Text())
-		if err != nil || n < 1 {
-			return fmt.Errorf("%q is no number of threads", lines.Text())
-		}
-		runtime.GOMAXPROCS(n)
-		e.Threads = n
-		copy(x, input)
-		cpu, start := processTime(), time.Now()
-		if err := e.Forward(context.Background(), x, seqs); err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "%g %g\n", time.Since(start).Seconds(), (processTime() - cpu).Seconds())
-	}
-	return lines.Err()
-}
-
-func write(path string, x []float32) error {
-	raw := make([]byte, 0, 4*len(x))
-	for _, v := range x {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
-	}
-	return os.WriteFile(path, raw, 0o644)
-}
-
-// memory returns the peak and the present resident bytes of this process.
-func memory() (peak, now int64, err error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &peak)
-		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &now)
-	}
-	return 1024 * peak, 1024 * now, nil
-}
-
-// processTime is the CPU time of all threads so far.
-func processTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		log.Fatalf("read CPU time: %v", err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One peer in a process of its own, with the protocol of main.go:
+"""One peer in a process of its own, with the protocol of bench/turns:
 
     peer.py ort MODEL.onnx INPUT.npy THREADS
     peer.py torch FOLDER INPUT.npy THREADS
@@ -8,10 +8,14 @@ torch runs with weights, activations and residual stream in bf16, what model.bfl
 its fused attention.
 """
 
+import pathlib
 import sys
 import time
 
 import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "turns"))
+from turns import serve  # noqa: E402
 
 
 def of_ort(path, x, threads):
@@ -35,35 +39,14 @@ def of_torch(folder, x, threads):
 
     def run():
         with torch.inference_mode():
-            return model.encoder(x)[0]
+            return model.encoder(x)[0].float().numpy()
     return loaded, run
-
-
-def memory():
-    """Peak and present resident bytes of this process."""
-    with open("/proc/self/status", encoding="ascii") as f:
-        fields = dict(line.split(":", 1) for line in f)
-    return [1024 * int(fields[name].split()[0]) for name in ("VmHWM", "VmRSS")]
 
 
 def main():
     kind, path, x, threads = sys.argv[1:]
     loaded, run = {"ort": of_ort, "torch": of_torch}[kind](path, np.load(x), int(threads))
-    print(f"loaded {loaded}", flush=True)
-    result = None
-    for line in sys.stdin:
-        word, _, rest = line.strip().partition(" ")
-        if word == "output":
-            if kind == "torch":
-                result = result.float().numpy()
-            result.astype("<f4").tofile(rest)
-            print("written", flush=True)
-        elif word == "memory":
-            print(*memory(), flush=True)
-        else:
-            cpu, wall = time.process_time(), time.perf_counter()
-            result = run()
-            print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
+    serve(loaded, {"run": lambda _: run()})
 
 
 if __name__ == "__main__":

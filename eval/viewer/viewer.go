@@ -59,7 +59,7 @@ func New(model *vision.Model, opts Options) (*Viewer, error) {
 // MapSize is the pixels a side of the picture that maps are made of.
 func (v *Viewer) MapSize() int { return v.opts.MapSize }
 
-// Seer returns the model with methods as an evaluation asks it; the first is judged. See [ParseMethod] for how they
+// Seer returns the model with methods as an evaluation asks it; the first is judged. See [legrad.ParseMethod] for how they
 // are named.
 func (v *Viewer) Seer(ctx context.Context, methods ...string) (eval.Seer, error) {
 	d, err := v.drawer(ctx, methods)
@@ -98,7 +98,7 @@ func (v *Viewer) method(ctx context.Context, specification string) (legrad.Metho
 	if m, ok := v.prepared[specification]; ok {
 		return m, nil
 	}
-	name, opts, err := ParseMethod(specification)
+	name, opts, err := legrad.ParseMethod(specification)
 	if err != nil {
 		return nil, err
 	}

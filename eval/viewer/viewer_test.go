@@ -6,7 +6,6 @@ import (
 	"image"
 	"image/color"
 	"image/png"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -35,23 +34,6 @@ func scene(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
-}
-
-func TestParseMethod(t *testing.T) {
-	for text, want := range map[string]legrad.MethodOptions{
-		"chefer": {}, "chefer@11": {Layers: []int{11}}, "legrad@9-11": {Layers: []int{9, 10, 11}},
-		"rollout/cls": {Rows: legrad.ClassRow}, "rollout@2-3/mean": {Layers: []int{2, 3}, Rows: legrad.MeanRows},
-	} {
-		name, opts, err := ParseMethod(text)
-		if err != nil || !strings.HasPrefix(text, name) || !reflect.DeepEqual(opts, want) {
-			t.Errorf("%s: %s %+v, %v; want %+v", text, name, opts, err, want)
-		}
-	}
-	for _, text := range []string{"a@", "a@x", "a@3-2", "a@-1", "a@1-2000", "a/first", "a/", "a@1/first"} {
-		if _, opts, err := ParseMethod(text); err == nil {
-			t.Errorf("%s is read as %+v", text, opts)
-		}
-	}
 }
 
 // TestViewer: what an evaluation is given is what the model and the method make of the picture's pixels.

@@ -18,6 +18,7 @@ import (
 	"evident"
 	"evident/document"
 	"evident/internal/weights"
+	"evident/legrad"
 )
 
 // explainOptions are the flags of explain.
@@ -42,7 +43,10 @@ point, and how surely the text is seen at all. Several texts share one scale, an
 does not show stays cold.
 
 IMAGE is a file, a folder, or a pattern such as "photos/*.jpg"; what follows the last of them are
-texts. With several pictures, --out and --raw name folders.`,
+texts. With several pictures, --out and --raw name folders.
+
+--method draws by one of the methods LeGrad is compared with instead; NAME@LAYER or NAME@FIRST-LAST
+chooses layers. Their values do not compare between texts: each map is scaled by itself.`,
 		Example: `  evident explain photo.jpg "a dog" "a child" -o seen.png
   evident explain holiday/ --class boat --json -o maps/`,
 		Annotations: exitCodes("0 done · 2 error · 3 some pictures were skipped · 12 model missing · 13 model damaged"),
@@ -64,6 +68,7 @@ texts. With several pictures, --out and --raw name folders.`,
 	f.BoolVar(&o.Bare, "bare", false, "no titles and no scale around the map")
 	f.IntVar(&o.SideMax, "side", 0, "longest side of a picture in the PNG, in pixels; 0 chooses")
 	f.BoolVar(&o.Each, "each", false, "scale each map by itself, so that also what is not there looks hot")
+	f.StringVar(&o.Method, "method", "legrad", "how maps are made: "+strings.Join(legrad.MethodNames(), ", "))
 	f.IntSliceVar(&o.Layers, "layers", nil, "layers whose maps are added, from 0; default: the model's choice")
 	f.IntVar(&o.Size, "size", 0, "pixels a side that the model looks at; 0 is the model's choice")
 	f.BoolVar(&o.Aspect, "aspect", false, "keep the aspect ratio instead of squeezing into a square")
@@ -78,6 +83,8 @@ func (o *explainOptions) check() error {
 		return usageError("--top %d: at least 1", o.top)
 	case o.Opacity <= 0 || o.Opacity > 1:
 		return usageError("--opacity %g: above 0, at most 1", o.Opacity)
+	case badMethod(o.Method) != nil:
+		return usageError("--method: %v", badMethod(o.Method))
 	case o.maxPixels < 1:
 		return usageError("--max-pixels %d: at least 1", o.maxPixels)
 	case o.SideMax < 0:
@@ -90,6 +97,15 @@ func (o *explainOptions) check() error {
 		return usageError("--out and --raw cannot both be stdout")
 	}
 	return nil
+}
+
+// badMethod says what is wrong with the name of a method, if anything.
+func badMethod(specification string) error {
+	name, _, err := legrad.ParseMethod(specification)
+	if err == nil && !slices.Contains(legrad.MethodNames(), name) {
+		err = fmt.Errorf("%q is not known: there are %s", name, strings.Join(legrad.MethodNames(), ", "))
+	}
+	return err
 }
 
 func (a *app) runExplain(ctx context.Context, args []string, o explainOptions) error {
@@ -132,14 +148,16 @@ func (a *app) openVision(ctx context.Context, named string) (*evident.Vision, er
 
 // visionOptions names a vision model: its folder, a fetched one, or "" for the built-in one.
 func (a *app) visionOptions(named string) (evident.VisionOptions, error) {
+	o := evident.VisionOptions{CacheDir: a.cacheFolder("packed")}
 	if named == "" {
-		return evident.VisionOptions{}, nil
+		return o, nil
 	}
 	dir, err := a.modelFolder(named)
 	if err != nil {
 		return evident.VisionOptions{}, err
 	}
-	return evident.VisionOptions{Model: os.DirFS(dir), Name: named}, nil
+	o.Model, o.Name = os.DirFS(dir), named
+	return o, nil
 }
 
 // explaining is one run of explain.

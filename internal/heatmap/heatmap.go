@@ -13,7 +13,7 @@ import (
 // Field is a map of patches, as a method computes it.
 type Field struct {
 	Rows, Columns int
-	Values        []float32 // [Rows, Columns], not negative
+	Values        []float32 // [Rows, Columns]
 }
 
 // At spreads the field over width × height pixels [height, width].
@@ -29,7 +29,7 @@ type Summary struct {
 	Half     float64 // smallest share of the area that holds half of the weight; 0 for a map of zeros
 }
 
-// Summarise reads a map [height, width].
+// Summarise reads a map [height, width] without negative values.
 func Summarise(values []float32, width int) Summary {
 	s := Summary{Min: slices.Min(values), Max: slices.Max(values)}
 	at := slices.Index(values, s.Max)

@@ -56,5 +56,5 @@ func product(a, w []float32, init float32) (sum, size float64) {
 
 // number is what matrices are made of.
 type number interface {
-	float32 | uint16 | uint8 | int8 | int32
+	float32 | uint32 | uint16 | uint8 | int8 | int32
 }

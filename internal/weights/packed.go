@@ -16,11 +16,19 @@ import (
 // packed weights where there is a sound one, and the weights themselves are opened when something is
 // asked for that it does not have. Call [File.Keep] when the model is whole.
 func OpenPacked(folder fs.FS, o pack.Options) (*File, error) {
-	cache := pack.Open(folder, sourceFiles(folder), o)
+	return OpenPackedFrom(folder, sourceFiles(folder), func() (*File, error) { return OpenFolder(folder) }, o)
+}
+
+// OpenPackedFrom is OpenPacked of a folder with other names: what a model is read from, weights and settings,
+// and how its weights are opened.
+func OpenPackedFrom(
+	folder fs.FS, sources []string, open func() (*File, error), o pack.Options,
+) (*File, error) {
+	cache := pack.Open(folder, sources, o)
 	if cache == nil {
-		return OpenFolder(folder)
+		return open()
 	}
-	f := &File{cache: cache, open: func() (*File, error) { return OpenFolder(folder) }}
+	f := &File{cache: cache, open: open}
 	if err := f.readIndex(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -3,6 +3,8 @@ package weights
 import (
 	"fmt"
 	"strings"
+
+	"evident/internal/pack"
 )
 
 // Reader fetches the tensors of a model by name. It keeps the first error, so that building a model reads
@@ -15,6 +17,9 @@ type Reader struct {
 
 // NewReader reads from a file, which stays the caller's to close.
 func NewReader(file *File) *Reader { return &Reader{file: file, read: map[string]bool{}} }
+
+// Packed is the cache of the file, see [File.Packed].
+func (r *Reader) Packed() *pack.Cache { return r.file.Packed() }
 
 // Tensor is [File.Float32]; after an error it returns nil.
 func (r *Reader) Tensor(name string, shape ...int) []float32 {
@@ -80,9 +85,10 @@ func (r *Reader) Fail(err error) {
 func (r *Reader) Err() error { return r.err }
 
 // Done returns the first error, or an [UnexpectedError] if the file has tensors that were neither read nor
-// skipped: it is then of another model than the one that was built.
+// skipped: it is then of another model than the one that was built. What came from a cache was checked when
+// that was made.
 func (r *Reader) Done() error {
-	if r.err != nil {
+	if r.err != nil || r.file.Packed().Complete() {
 		return r.err
 	}
 	left := &UnexpectedError{}

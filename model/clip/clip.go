@@ -23,7 +23,12 @@ import (
 // Options tunes loading. The zero value takes everything from the folder.
 type Options struct {
 	Precision  nn.Precision
+	CacheDir   string         // as of [vit.LoadOptions]
 	Activation *nn.Activation // of both towers' feed-forward blocks, instead of the config's
+}
+
+func (o Options) load() vit.LoadOptions {
+	return vit.LoadOptions{Precision: o.Precision, CacheDir: o.CacheDir}
 }
 
 func (o Options) activation(named nn.Activation) nn.Activation {

@@ -119,7 +119,7 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := weights.OpenFolder(folder)
+	file, err := opts.load().OpenFolder(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +135,7 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err := r.Done(); err != nil {
 		return nil, err
 	}
+	m.Keep(file)
 	if m.Texts, err = newTexts(folder, text, tokenize.CLIPOptions{HuggingFace: true}); err != nil {
 		return nil, err
 	}
@@ -160,11 +161,10 @@ func (c *hfConfig) readTower(r *weights.Reader, opts Options) *vit.Tower {
 		p.Positions = table[d:]
 	}
 	pool := &vit.TokenPool{Of: vit.Class, Norm: vit.ReadNorm(r, at+"post_layernorm", d, s.Epsilon), Prefix: 1}
-	projection := r.Tensor("visual_projection.weight", c.Size, d)
+	pool.Projection = vit.ReadBare(r, "visual_projection.weight", d, c.Size, nn.FP32)
 	if r.Err() != nil {
 		return nil
 	}
-	pool.Projection = nn.NewLinear(projection, nil, d, c.Size, nn.FP32)
 	p.Pool = pool
 	return vit.New(p)
 }
@@ -183,11 +183,10 @@ func (c *hfConfig) readText(r *weights.Reader, opts Options) *TextTower {
 	if t.End == 2 { // old configs say so, whatever the tokenizer's end is
 		p.Pooling = HighestID
 	}
-	projection := r.Tensor("text_projection.weight", c.Size, t.Width)
+	p.Projection = vit.ReadBare(r, "text_projection.weight", t.Width, c.Size, nn.FP32)
 	if r.Err() != nil {
 		return nil
 	}
-	p.Projection = nn.NewLinear(projection, nil, t.Width, c.Size, nn.FP32)
 	return NewText(p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"evident/internal/pack"
 	"evident/internal/picture"
 	"evident/internal/tokenize"
 	"evident/internal/weights"
@@ -111,7 +112,7 @@ func (p *Pair) UnmarshalJSON(data []byte) error {
 
 // ReadOpenConfig reads open_clip_config.json with the defaults of open_clip 2.23.
 func ReadOpenConfig(folder fs.FS) (*OpenConfig, error) {
-	const name = "open_clip_config.json"
+	const name = openConfig
 	data, err := fs.ReadFile(folder, name)
 	if err != nil {
 		return nil, fmt.Errorf("read model: %w", err)
@@ -209,7 +210,7 @@ func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read open_clip_config.json: %w", err)
 	}
-	file, err := OpenWeights(folder)
+	file, err := OpenWeights(folder, opts.load().Pack())
 	if err != nil {
 		return nil, err
 	}
@@ -224,15 +225,30 @@ func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err := r.Done(); err != nil {
 		return nil, err
 	}
+	m.Keep(file)
 	if m.Texts, err = newTexts(folder, text, tokenize.CLIPOptions{}); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// OpenWeights opens the weights of a folder of OpenCLIP: open_clip_model.safetensors, or model.safetensors.
-func OpenWeights(folder fs.FS) (*weights.File, error) {
-	const name = "open_clip_model.safetensors"
+const (
+	openConfig  = "open_clip_config.json"
+	openWeights = "open_clip_model.safetensors"
+)
+
+// OpenWeights opens the weights of a folder of OpenCLIP: open_clip_model.safetensors, or model.safetensors. The
+// first are packed where o says.
+func OpenWeights(folder fs.FS, o pack.Options) (*weights.File, error) {
+	open := func() (*weights.File, error) { return openOpenWeights(folder) }
+	if _, err := fs.Stat(folder, openWeights); err != nil {
+		return open()
+	}
+	return weights.OpenPackedFrom(folder, []string{openWeights, openConfig}, open, o)
+}
+
+func openOpenWeights(folder fs.FS) (*weights.File, error) {
+	const name = openWeights
 	file, err := weights.OpenFS(folder, name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return file, err

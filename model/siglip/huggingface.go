@@ -121,7 +121,7 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := weights.OpenFolder(folder)
+	file, err := opts.OpenFolder(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,7 @@ func LoadHF(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
+	m.Keep(file)
 	m.Texts, err = newTexts(folder, text, tokenize.SigLIPOptions{HuggingFace: true})
 	return m, err
 }

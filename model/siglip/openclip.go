@@ -58,7 +58,7 @@ func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if c.Preprocess.Mean == nil && c.Preprocess.Std == nil && c.Preprocess.Resize == "" {
 		recipe.Mode, recipe.Mean, recipe.Std = picture.Squash, picture.HalfMean, picture.HalfMean
 	}
-	file, err := clip.OpenWeights(folder)
+	file, err := clip.OpenWeights(folder, opts.Pack())
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +71,7 @@ func LoadOpen(folder fs.FS, opts Options) (m *vit.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
+	m.Keep(file)
 	m.Texts, err = newTexts(folder, text, tokenize.SigLIPOptions{})
 	return m, err
 }

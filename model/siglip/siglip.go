@@ -22,9 +22,7 @@ import (
 )
 
 // Options tunes loading. The zero value takes everything from the folder.
-type Options struct {
-	Precision nn.Precision
-}
+type Options = vit.LoadOptions
 
 // Texts makes vectors of texts: a tokenizer before a tower in which every token sees every other, padding
 // included, and the last place, mostly padding, becomes the vector.

@@ -140,7 +140,7 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
 	}
-	file, err := weights.OpenFolder(folder)
+	file, err := opts.load().OpenFolder(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 		return nil, err
 	}
 	side := c.Visual.ImageSize
-	return &Model{
+	m = &Model{
 		Tower: tower, Name: fmt.Sprintf("evident %d×%d/%d", c.Visual.Layers, c.Visual.Width, c.Visual.Patch),
 		Recipe: picture.Recipe{
 			Size: [2]int{side, side}, Mode: picture.Squash, Filter: picture.Bicubic,
@@ -172,7 +172,9 @@ func loadOwn(folder fs.FS, opts Options) (m *Model, err error) {
 			Stride: c.Inversion.Stride, Alpha: c.Inversion.Alpha,
 		},
 		Regions: vit.Regions{Weights: c.Regions.Weights, Scales: c.Regions.Scales},
-	}, nil
+	}
+	m.Keep(file)
+	return m, nil
 }
 
 // read reads the tower by timm's names.

@@ -29,16 +29,12 @@ type textHead struct {
 
 func readTextHead(r *weights.Reader, prefix string, in, out int) *textHead {
 	const wide = 768
-	skip := r.Tensor(prefix+"skip.weight", out, in)
-	h := &textHead{
+	return &textHead{
+		skip:  vit.ReadBare(r, prefix+"skip.weight", in, out, nn.FP32),
 		up:    vit.ReadLinear(r, prefix+"fc1", in, wide, nn.FP32),
 		down:  vit.ReadLinear(r, prefix+"fc2", wide, out, nn.FP32),
 		width: out,
 	}
-	if r.Err() == nil {
-		h.skip = nn.NewLinear(skip, nil, in, out, nn.FP32)
-	}
-	return h
 }
 
 // EncodeTexts implements [vit.TextEncoder].

@@ -61,7 +61,7 @@ func loadTimm(folder fs.FS, opts Options) (m *Model, err error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
 	}
-	file, err := weights.OpenFolder(folder)
+	file, err := opts.load().OpenFolder(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -81,10 +81,12 @@ func loadTimm(folder fs.FS, opts Options) (m *Model, err error) {
 	if head.names, err = c.labels(folder); err != nil {
 		return nil, err
 	}
-	return &Model{
+	m = &Model{
 		Tower: tower, Name: c.Architecture, Recipe: c.recipe(), MapSize: clip.MapSide(sizes.Patch),
 		MapLayers: clip.LastLayers(sizes.Layers), Classes: head.names, Scale: 1, Texts: head,
-	}, nil
+	}
+	m.Keep(file)
+	return m, nil
 }
 
 func (c *timmConfig) check() error {

@@ -26,7 +26,12 @@ type Text = vit.Text
 // Options tunes [LoadWith]. The zero value takes everything from the folder.
 type Options struct {
 	Precision  nn.Precision
+	CacheDir   string         // evident's cache folder, for packed weights; "" means that none are kept
 	Activation *nn.Activation // of CLIP's feed-forward blocks, where the folder's config is known to be wrong
+}
+
+func (o Options) load() vit.LoadOptions {
+	return vit.LoadOptions{Precision: o.Precision, CacheDir: o.CacheDir}
 }
 
 // Load reads a model from its folder, in the best precision of the CPU. Which loader reads it follows from
@@ -59,9 +64,9 @@ func LoadWith(folder fs.FS, opts Options) (*Model, error) {
 	case slices.Contains(c.Architectures, ownArchitecture):
 		return loadOwn(folder, opts)
 	case c.Type == "clip":
-		return clip.LoadHF(folder, clip.Options{Precision: opts.Precision, Activation: opts.Activation})
+		return clip.LoadHF(folder, clip.Options(opts))
 	case c.Type == "siglip" || c.Type == "siglip2":
-		return siglip.LoadHF(folder, siglip.Options{Precision: opts.Precision})
+		return siglip.LoadHF(folder, opts.load())
 	case c.Architecture != "" && c.Type == "":
 		return loadTimm(folder, opts)
 	}
@@ -75,9 +80,9 @@ func loadOpen(folder fs.FS, opts Options) (*Model, error) {
 		return nil, err
 	}
 	if siglip.IsOpen(c) {
-		return siglip.LoadOpen(folder, siglip.Options{Precision: opts.Precision})
+		return siglip.LoadOpen(folder, opts.load())
 	}
-	return clip.LoadOpen(folder, clip.Options{Precision: opts.Precision, Activation: opts.Activation})
+	return clip.LoadOpen(folder, clip.Options(opts))
 }
 
 // UnknownError says that a folder holds a model of a kind that is not read here.

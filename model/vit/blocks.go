@@ -2,6 +2,7 @@ package vit
 
 import (
 	"fmt"
+	"strings"
 
 	"evident/internal/weights"
 	"evident/nn"
@@ -72,50 +73,77 @@ func (l *Layout) read(r *weights.Reader, at string, s Stack) nn.EncoderLayer {
 // attention reads what makes queries, keys and values.
 func (l *Layout) attention(r *weights.Reader, at string, s Stack) *nn.Linear {
 	d := s.Width
-	var weight, bias []float32
 	if l.stacked[0] != "" {
-		weight = r.Tensor(at+l.stacked[0], 3*d, d)
-		if !s.BareQKV {
-			bias = r.Tensor(at+l.stacked[1], 3*d)
-		}
-	} else {
-		for _, name := range []string{l.queries, l.keys, l.values} {
-			weight = append(weight, r.Tensor(at+name+".weight", d, d)...)
+		return packed(r, at+l.stacked[0], d, 3*d, s.Precision, func() (weight, bias []float32) {
 			if !s.BareQKV {
-				bias = append(bias, r.Tensor(at+name+".bias", d)...)
+				bias = r.Tensor(at+l.stacked[1], 3*d)
+			}
+			return r.Tensor(at+l.stacked[0], 3*d, d), bias
+		})
+	}
+	names := []string{at + l.queries, at + l.keys, at + l.values}
+	return packed(r, strings.Join(names, " "), d, 3*d, s.Precision, func() (weight, bias []float32) {
+		for _, name := range names {
+			weight = append(weight, r.Tensor(name+".weight", d, d)...)
+			if !s.BareQKV {
+				bias = append(bias, r.Tensor(name+".bias", d)...)
 			}
 		}
-	}
+		return weight, bias
+	})
+}
+
+// packed makes a linear layer of what read gives, unless the model's cache has it ready; see [nn.LoadLinear].
+func packed(
+	r *weights.Reader, name string, in, out int, precision nn.Precision, read func() (weight, bias []float32),
+) *nn.Linear {
 	if r.Err() != nil {
 		return nil
 	}
-	return nn.NewLinear(weight, bias, d, 3*d, s.Precision)
+	l, err := nn.LoadLinear(r.Packed(), name, in, out, precision, func() ([]float32, []float32, error) {
+		weight, bias := read()
+		return weight, bias, r.Err()
+	})
+	if err != nil {
+		r.Fail(err)
+	}
+	return l
 }
 
 // added reads a linear layer whose output is added to the stream; a layer scale multiplies its rows.
 func (l *Layout) added(r *weights.Reader, at, name, scale string, in int, s Stack) *nn.Linear {
-	weight, bias := r.Tensor(at+name+".weight", s.Width, in), r.Tensor(at+name+".bias", s.Width)
-	if s.LayerScale {
-		for i, by := range r.Tensor(at+scale, s.Width) {
-			bias[i] *= by
+	d := s.Width
+	if !s.LayerScale {
+		return ReadLinear(r, at+name, in, d, s.Precision)
+	}
+	return packed(r, at+name+" × "+at+scale, in, d, s.Precision, func() (weight, bias []float32) {
+		weight, bias = r.Tensor(at+name+".weight", d, in), r.Tensor(at+name+".bias", d)
+		by := r.Tensor(at+scale, d)
+		if r.Err() != nil {
+			return nil, nil
+		}
+		for i, factor := range by {
+			bias[i] *= factor
 			for j := range weight[i*in:][:in] {
-				weight[i*in+j] *= by
+				weight[i*in+j] *= factor
 			}
 		}
-	}
-	if r.Err() != nil {
-		return nil
-	}
-	return nn.NewLinear(weight, bias, in, s.Width, s.Precision)
+		return weight, bias
+	})
 }
 
 // ReadLinear reads a weight [out, in] and a bias [out].
 func ReadLinear(r *weights.Reader, name string, in, out int, precision nn.Precision) *nn.Linear {
-	weight, bias := r.Tensor(name+".weight", out, in), r.Tensor(name+".bias", out)
-	if r.Err() != nil {
-		return nil
-	}
-	return nn.NewLinear(weight, bias, in, out, precision)
+	return packed(r, name, in, out, precision, func() (weight, bias []float32) {
+		return r.Tensor(name+".weight", out, in), r.Tensor(name+".bias", out)
+	})
+}
+
+// ReadBare reads a weight [out, in] of that name, without bias.
+func ReadBare(r *weights.Reader, name string, in, out int, precision nn.Precision) *nn.Linear {
+	return packed(r, name, in, out, precision, func() (weight, bias []float32) {
+		return r.Tensor(name, out, in), nil
+	})
 }
 
 // ReadNorm reads a LayerNorm of width d.
@@ -125,15 +153,17 @@ func ReadNorm(r *weights.Reader, name string, d int, epsilon float32) *nn.LayerN
 
 // ReadTransposed reads a weight stored [in, out], without bias, as open_clip and CLIP store projections.
 func ReadTransposed(r *weights.Reader, name string, in, out int, precision nn.Precision) *nn.Linear {
-	stored := r.Tensor(name, in, out)
-	if r.Err() != nil {
-		return nil
-	}
-	weight := make([]float32, len(stored))
-	for i := range in {
-		for o := range out {
-			weight[o*in+i] = stored[i*out+o]
+	return packed(r, name+" transposed", in, out, precision, func() (weight, bias []float32) {
+		stored := r.Tensor(name, in, out)
+		if r.Err() != nil {
+			return nil, nil
 		}
-	}
-	return nn.NewLinear(weight, nil, in, out, precision)
+		weight = make([]float32, len(stored))
+		for i := range in {
+			for o := range out {
+				weight[o*in+i] = stored[i*out+o]
+			}
+		}
+		return weight, nil
+	})
 }

@@ -3,6 +3,7 @@ package vit
 import (
 	"context"
 
+	"evident/internal/pack"
 	"evident/internal/picture"
 )
 
@@ -19,7 +20,8 @@ type Model struct {
 	Prompt      string         // how a class name is asked for, "a photo of a {}"; "" for as it is
 	Classes     []string       // the only texts there are, where the model is a classifier; nil where any text will do
 	Texts       TextEncoder
-	Regions     Regions // how regions are named best
+	Regions     Regions     // how regions are named best
+	Packed      pack.Report // whether the weights came from a cache, and what became of it
 }
 
 // Regions says how vectors of regions, made by several methods, are put together so that they are named best: chosen

@@ -83,6 +83,8 @@ def description(bert, scale, pooling, size):
         },
         "text_head": {"prefix": "text_head.", "form": "skip(x) + fc2(gelu(fc1(x)))", "activation": "gelu", "normalize": True},
         "legrad": {"layers": [DEPTH - 2, DEPTH - 1], "pooling": "mean", "image_size": size},
+        # chosen by bench/maskinversion/choose on the development parts (docs/adr/0033)
+        "maskinversion": {"layers": [DEPTH - 4, DEPTH - 3, DEPTH - 2, DEPTH - 1], "image_size": 224, "steps": 10, "stride": 0.2, "alpha": 0.0},
         "prompt": "a photo of a {}",
     }
 

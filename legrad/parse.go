@@ -1,21 +1,19 @@
-package viewer
+package legrad
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"evident/legrad"
 )
 
 // ParseMethod reads how a method is asked for: NAME, NAME@LAYER or NAME@FIRST-LAST with the layers that take
 // part, and either of them with /cls or /mean for the rows of attention that are read. "chefer@11" is
 // Chefer's relevance of the last of twelve blocks alone, "attention/mean" the attention of all queries.
-func ParseMethod(specification string) (name string, opts legrad.MethodOptions, err error) {
+func ParseMethod(specification string) (name string, opts MethodOptions, err error) {
 	rest, rows, hasRows := strings.Cut(specification, "/")
 	if hasRows {
-		opts.Rows = legrad.Rows(rows)
-		if opts.Rows != legrad.ClassRow && opts.Rows != legrad.MeanRows {
+		opts.Rows = Rows(rows)
+		if opts.Rows != ClassRow && opts.Rows != MeanRows {
 			return "", opts, fmt.Errorf("method %q: rows %q are not known: there are cls and mean", specification, rows)
 		}
 	}
