@@ -57,6 +57,7 @@ var floors = map[string]float64{
 	"internal/hub":         2,
 	"internal/heatmap":     4,
 	"internal/hub/hubtest": 1, // tests only: a model hub
+	"internal/generator":   5,
 	"internal/mask":        1,
 	"internal/region":      6.8, // puts methods beside MaskInversion
 	"models":               1,

@@ -11,6 +11,7 @@ import (
 
 	"evident/document"
 	"evident/internal/extract"
+	"evident/store"
 )
 
 // Vision returns the vision model of the index, loaded at the first call: that of
@@ -107,12 +108,40 @@ type ImageQuery struct {
 // SearchImages returns the pictures of the index that a query fits best, best first. The error is
 // [ErrEmptyIndex] when there are no pictures, and a [*TextError] for a text without words.
 func (x *Index) SearchImages(ctx context.Context, q ImageQuery, o SearchOptions) ([]ImageHit, error) {
-	top := cmp.Or(o.Top, 10)
+	album, err := x.album(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer album.snapshot.Release()
+	vector, err := album.vision.queryVector(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	hits := album.rank(vector, cmp.Or(o.Top, 10), nil)
+	for i := range hits {
+		hits[i].Path = album.catalog.display(hits[i].Path)
+	}
+	return hits, nil
+}
+
+// album is one state of the index's pictures, and the model that saw them. Its snapshot must be released after use.
+type album struct {
+	*view
+	vision   *Vision
+	pictures []store.StoredPicture
+}
+
+// album returns the newest state.
+func (x *Index) album(ctx context.Context) (a *album, err error) {
 	v, err := x.view()
 	if err != nil {
 		return nil, err
 	}
-	defer v.snapshot.Release()
+	defer func() {
+		if err != nil {
+			v.snapshot.Release()
+		}
+	}()
 	pictures, err := v.snapshot.Pictures()
 	if err != nil {
 		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
@@ -124,15 +153,21 @@ func (x *Index) SearchImages(ctx context.Context, q ImageQuery, o SearchOptions)
 	if err != nil {
 		return nil, err
 	}
-	vector, err := vision.queryVector(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	hits := make([]ImageHit, 0, len(pictures))
-	model := vision.identity
 	for _, p := range pictures {
-		if p.Model != model || len(p.Vector) != len(vector) {
+		if p.Model != vision.identity || len(p.Vector) != vision.model.Size() {
 			return nil, fmt.Errorf("search index %q: %w", x.dir, &sentinelError{ErrOtherModel, &otherModelError{vision.name}})
+		}
+	}
+	return &album{v, vision, pictures}, nil
+}
+
+// rank returns the pictures that a vector fits best, best first, at most top, by their stored paths. Those that are
+// left out are not among them.
+func (a *album) rank(vector []float32, top int, leftOut func(path string) bool) []ImageHit {
+	hits := make([]ImageHit, 0, len(a.pictures))
+	for _, p := range a.pictures {
+		if leftOut != nil && leftOut(p.Path) {
+			continue
 		}
 		hits = append(hits, ImageHit{
 			ID: documentID(p.Path), Path: p.Path, Score: dot(vector, p.Vector),
@@ -144,10 +179,9 @@ func (x *Index) SearchImages(ctx context.Context, q ImageQuery, o SearchOptions)
 	})
 	hits = hits[:min(top, len(hits))]
 	for i := range hits {
-		hits[i].Stale = v.stale(hits[i].Path)
-		hits[i].Path = v.catalog.display(hits[i].Path)
+		hits[i].Stale = a.stale(hits[i].Path)
 	}
-	return hits, nil
+	return hits
 }
 
 // stale says whether a stored file has changed or is gone.

@@ -65,6 +65,8 @@ type Region struct {
 	Dice      float64   `json:"dice"`
 	Embedding []float32 `json:"embedding,omitempty"` // of length 1
 	Labels    []Label   `json:"labels"`              // best first
+	// Hits are the pictures of an index that show the same; of [Index.RetrieveRegions].
+	Hits []RegionHit `json:"hits,omitempty"`
 
 	vector []float32
 	mask   *mask.Mask

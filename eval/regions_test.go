@@ -207,3 +207,49 @@ func TestThings(t *testing.T) {
 		t.Errorf("things %v, want %v", got, want)
 	}
 }
+
+// fixed proposes the same masks for every picture.
+type fixed []*mask.Mask
+
+func (f fixed) Propose(_ context.Context, _ []byte, count int) ([]*mask.Mask, error) {
+	return f[:min(count, len(f))], nil
+}
+
+// TestProposals: a thing is found if one proposal overlaps it by half; the boxes of the baseline are spread evenly.
+func TestProposals(t *testing.T) {
+	set := writeSet(t, "mine", masked(2)...)
+	// Photos have 4 x 4 pixels: a cat in the first column, dogs in the third and the fourth.
+	half, err := mask.Box(8, 8, 0, 0, 2, 5) // fitted: the column's upper half, and no more
+	if err != nil {
+		t.Fatal(err)
+	}
+	dogs, err := mask.Box(4, 4, 2, 0, 4, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := RunProposals(context.Background(), set, fixed{half, dogs}, ProposalOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 8 x 8 pixels of 2 x 5 become rows 0 to 2 of the column, of which the last is half covered.
+	cat, dog := 3/4.0, 4/8.0
+	if r.N != 6 || r.Metrics["recall_50"] != 100 || math.Abs(r.Metrics["best_iou"]-100*(cat+2*dog)/3) > 1e-9 {
+		t.Errorf("%d things, %v", r.N, r.Metrics)
+	}
+	opts := ProposalOptions{Count: 1}
+	if r, err = RunProposals(context.Background(), set, fixed{half, dogs}, opts); err != nil || math.Abs(r.Metrics["recall_50"]-100/3.0) > 1e-9 {
+		t.Errorf("one proposal: %v, %v", r.Metrics, err)
+	}
+	boxes := spread(120, 60, 20)
+	var bounds []string
+	for _, b := range boxes {
+		bounds = append(bounds, b.Bounds().String())
+	}
+	if len(boxes) != 20 || bounds[0] != "(0,0)-(90,45)" || bounds[3] != "(30,15)-(120,60)" || bounds[8] != "(30,15)-(90,45)" ||
+		bounds[13] != "(0,0)-(40,20)" || bounds[19] != "(20,10)-(60,30)" {
+		t.Errorf("boxes %v", bounds)
+	}
+	if n := len(spread(120, 60, 100)); n != 38 {
+		t.Errorf("%d boxes of three sizes", n)
+	}
+}

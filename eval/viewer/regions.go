@@ -62,3 +62,24 @@ func (r *regions) Regions(ctx context.Context, file []byte, masks []*mask.Mask) 
 	}
 	return all, nil
 }
+
+// Propose implements [eval.Proposer].
+func (p *proposer) Propose(ctx context.Context, file []byte, count int) ([]*mask.Mask, error) {
+	im, err := decode(file)
+	if err != nil {
+		return nil, err
+	}
+	return p.seer.Propose(ctx, im, region.ProposeOptions{Count: count})
+}
+
+// proposer implements [eval.Proposer].
+type proposer struct{ seer *region.Seer }
+
+// Proposer returns the model as an evaluation asks it for regions that could be things.
+func (v *Viewer) Proposer(ctx context.Context, opts region.Options) (eval.Proposer, error) {
+	seer, err := region.New(ctx, v.model, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &proposer{seer}, nil
+}

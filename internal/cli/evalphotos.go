@@ -31,6 +31,8 @@ type photoOptions struct {
 
 	regions region.Options // of the tasks on regions
 	areaMin float64        // in percent
+
+	proposals int
 }
 
 // photoTask is one evaluation on photos.
@@ -143,6 +145,21 @@ they are made of the outlines, of photos with two things or more.
 			return eval.RunReferring(ctx, s, seer, o.PhotoOptions)
 		},
 	},
+	{
+		name: "proposals", metric: "recall_50",
+		short: "Are things among the regions that are proposed?",
+		long: `Compare the regions that --propose finds with the outlines of things: "recall_50" is the share of
+things that some proposal overlaps by an IoU of half or more, "best_iou" the mean IoU of things and
+their best proposals. The baseline is as many boxes of three sizes, evenly spread.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			proposer, err := v.Proposer(ctx, o.regions)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			opts := eval.ProposalOptions{PhotoOptions: o.PhotoOptions, Count: o.proposals}
+			return eval.RunProposals(ctx, s, proposer, opts)
+		},
+	},
 }
 
 // addRegionTaskFlags adds the flags of the tasks on regions.
@@ -151,8 +168,6 @@ func addRegionTaskFlags(cmd *cobra.Command, o *photoOptions) {
 	names := strings.Join(evident.RegionMethods(), ", ")
 	flags.StringVar(&o.method, "method", evident.RegionInversion, "how vectors of regions are made: "+names)
 	flags.StringSliceVar(&o.against, "against", nil, "methods to compare with on the same photos (default: all others)")
-	flags.Float64Var(&o.areaMin, "area-min", 1, "least share of the photo that a thing covers, in percent")
-	flags.IntVar(&o.regions.Size, "size", 0, "pixels a side of the picture that maps and patches are made of (default: the model's)")
 	flags.IntVar(&o.regions.Steps, "steps", 0, "of MaskInversion, at most (default: the model's)")
 	flags.Float64Var(&o.regions.Alpha, "alpha", 0,
 		"how strongly MaskInversion holds on to the whole picture; -1 not at all (default: the model's)")
@@ -210,9 +225,16 @@ func (a *app) evalPhotoCommand(task *photoTask) *cobra.Command {
 	if task.regions {
 		addRegionTaskFlags(cmd, o)
 	}
+	if task.regions || task.name == "proposals" {
+		flags.Float64Var(&o.areaMin, "area-min", 1, "least share of the photo that a thing covers, in percent")
+		flags.IntVar(&o.regions.Size, "size", 0,
+			"pixels a side of the picture that maps and patches are made of (default: the model's)")
+	}
 	switch task.name {
 	case "perturbation":
 		flags.BoolVar(&o.labels, "labels", false, "explain the label's class, not the one that the model sees")
+	case "proposals":
+		flags.IntVar(&o.proposals, "proposals", 20, "regions proposed for each photo")
 	case "segmentation":
 		flags.StringVar(&o.choose, "choose", "", "a set with photos that may choose, to fix the threshold on")
 		fallthrough
@@ -261,7 +283,7 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 	if task.methods && task.name != "perturbation" {
 		o.Settings["size"] = fmt.Sprint(v.MapSize())
 	}
-	if task.regions {
+	if task.regions || task.name == "proposals" {
 		if err := o.prepareRegions(); err != nil {
 			return err
 		}

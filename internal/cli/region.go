@@ -20,6 +20,7 @@ type regionOptions struct {
 	model     string
 	masks     []string // --mask
 	boxes     []string // --box
+	propose   int      // --propose
 	maps      string   // --map
 	masksOut  string
 	maxPixels int
@@ -30,15 +31,20 @@ func (a *app) regionCommand() *cobra.Command {
 		Use:   "region",
 		Short: "Name, compare or export parts of a picture, told by masks",
 		Long: `Make a vector of a part of a picture by MaskInversion (arXiv:2407.20034), and use it: rank labels,
-find the part that an expression means, keep the vector.
+find the part that an expression means, find the same thing in other pictures, keep the vector, hand it to a generator.
 
-A mask is a PNG, or JSON with COCO's run lengths or polygons, boxes, circles or points.`,
+A mask is a PNG, or JSON with COCO's run lengths or polygons, boxes, circles or points; "evident help
+masks" shows how they are written. Without one, --propose finds regions that could be things.`,
 		Example: `  evident region classify photo.jpg --mask dog.png --labels dog,horse,cat
   evident region match photo.jpg "the brown dog" --mask masks.json
+  evident region classify photo.jpg --propose --labels dog,person,car --masks-out found.json
   evident region embed photo.jpg --box 120,40,310,290 -o dog.npy`,
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	cmd.AddCommand(a.regionEmbedCommand(), a.regionClassifyCommand(), a.regionMatchCommand())
+	cmd.AddCommand(
+		a.regionEmbedCommand(), a.regionClassifyCommand(), a.regionMatchCommand(), a.regionRetrieveCommand(),
+		a.regionExportCommand(),
+	)
 	var names []string
 	for _, use := range cmd.Commands() {
 		names = append(names, use.Name())
@@ -60,6 +66,8 @@ func (o *regionOptions) addFlags(cmd *cobra.Command, method string) {
 	f.StringArrayVar(&o.masks, "mask", nil,
 		`a mask: PNG or JSON file, JSON itself, or - for stdin; FILE#3 is one object of a palette, FILE#all each`)
 	f.StringArrayVar(&o.boxes, "box", nil, "a rectangle as mask: LEFT,TOP,RIGHT,BOTTOM in pixels")
+	f.IntVar(&o.propose, "propose", 0, "find regions that could be things, at most so many; --propose alone finds up to 10")
+	f.Lookup("propose").NoOptDefVal = "10"
 	f.StringVarP(&o.model, "model", "m", "", "folder or name of a vision-language model or image classifier")
 	f.StringVar(&o.Method, "method", "", "how vectors are made: "+strings.Join(evident.RegionMethods(), ", ")+
 		" (default: "+method+")")
@@ -78,8 +86,10 @@ func (o *regionOptions) addFlags(cmd *cobra.Command, method string) {
 func (o *regionOptions) check(command string) error {
 	example := fmt.Sprintf("for example: evident region %s photo.jpg --mask dog.png", command)
 	switch {
-	case len(o.masks)+len(o.boxes) == 0:
-		return &hintError{usageError("there is no mask"), example + "; or --box LEFT,TOP,RIGHT,BOTTOM"}
+	case o.propose < 0:
+		return usageError("--propose=%d is negative", o.propose)
+	case len(o.masks)+len(o.boxes)+o.propose == 0:
+		return &hintError{usageError("there is no mask"), example + "; or --box LEFT,TOP,RIGHT,BOTTOM; or --propose"}
 	case o.Steps < 0 || o.Stride < 0:
 		return usageError("--steps and --stride cannot be negative")
 	case o.Method != "" && !slices.Contains(evident.RegionMethods(), o.Method):
@@ -110,6 +120,17 @@ func (a *app) regionInput(ctx context.Context, path string, o *regionOptions) (*
 	vision, err := a.openVision(ctx, o.model)
 	if err != nil {
 		return nil, err
+	}
+	if o.propose > 0 {
+		found, err := vision.Propose(ctx, photo, evident.ProposeOptions{Count: o.propose, Size: o.Size})
+		if err != nil {
+			return nil, err
+		}
+		if masks = append(masks, found...); len(masks) == 0 {
+			return nil, &hintError{
+				fmt.Errorf("look at %s: no region in it stands out", path), "tell regions with --mask or --box",
+			}
+		}
 	}
 	return &regionInput{vision, photo, masks}, nil
 }

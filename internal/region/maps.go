@@ -5,6 +5,8 @@ import (
 
 	"evident/internal/heatmap"
 	"evident/internal/mask"
+	"evident/internal/picture"
+	"evident/legrad"
 	"evident/maskinversion"
 )
 
@@ -76,20 +78,47 @@ func (p *Picture) Maps(ctx context.Context, vectors [][]float32) (fields []heatm
 	return fields, dice, nil
 }
 
-// relevance draws LeGrad's maps of vectors, corrected where the model needs it.
+// relevance draws LeGrad's maps of vectors.
 func (p *Picture) relevance(ctx context.Context, vectors [][]float32) ([][]float32, error) {
-	s := p.seer
 	if p.explained == nil {
-		im, err := s.explainer.Encode(ctx, s.recipe().Apply(p.image), s.opts.Size, s.opts.Size)
+		im, err := p.seer.explain(ctx, p.image)
 		if err != nil {
 			return nil, err
 		}
 		p.explained = im
 	}
+	return p.seer.draw(ctx, p.explained, vectors)
+}
+
+// explain runs a picture through the tower, so that maps can be drawn of it.
+func (s *Seer) explain(ctx context.Context, im *picture.Image) (*legrad.Image, error) {
+	return s.explainer.Encode(ctx, s.recipe().Apply(im), s.opts.Size, s.opts.Size)
+}
+
+// draw draws maps of vectors, corrected where the model needs it.
+func (s *Seer) draw(ctx context.Context, im *legrad.Image, vectors [][]float32) ([][]float32, error) {
 	if s.empty != nil {
-		return p.explained.CorrectedRelevance(ctx, vectors, s.empty)
+		return im.CorrectedRelevance(ctx, vectors, s.empty)
 	}
-	return p.explained.Relevance(ctx, vectors)
+	return im.Relevance(ctx, vectors)
+}
+
+// Where returns where in a picture vectors, such as those of another picture's regions, are seen: LeGrad's maps as
+// they are computed.
+func (s *Seer) Where(ctx context.Context, im *picture.Image, vectors [][]float32) ([]heatmap.Field, error) {
+	seen, err := s.explain(ctx, im)
+	if err != nil {
+		return nil, err
+	}
+	maps, err := s.draw(ctx, seen, vectors)
+	if err != nil {
+		return nil, err
+	}
+	fields := make([]heatmap.Field, len(maps))
+	for i, m := range maps {
+		fields[i] = heatmap.Field{Rows: seen.Height, Columns: seen.Width, Values: m}
+	}
+	return fields, nil
 }
 
 // overlap is the soft Dice coefficient of a map [side, side] of 0…1 and a mask that is squeezed to its size.
