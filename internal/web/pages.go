@@ -171,7 +171,9 @@ func NewRead(d *api.Document, text string, at ReadAt) *Read {
 	if r.Title == "" {
 		r.Title = filepath.Base(d.Source.Path)
 	}
-	if d.Pages > 0 {
+	if d.Pages == 1 {
+		r.Facts += " · 1 page"
+	} else if d.Pages > 1 {
 		r.Facts += fmt.Sprintf(" · %d pages", d.Pages)
 	}
 	if at.Question != "" {
