@@ -90,7 +90,10 @@ type Library struct {
 }
 
 // LibraryRow is a document in the list.
-type LibraryRow struct{ Path, Title, Format, Size, Open string }
+type LibraryRow struct {
+	File
+	Title, Format, Size, Open string
+}
 
 // Jobs is the jobs that are remembered.
 type Jobs struct {

@@ -55,7 +55,7 @@ type Place struct {
 	File
 	Heading, Read    string
 	Page, Start, End int
-	Stale               bool
+	Stale            bool
 }
 
 // File is a document's path, for people.
