@@ -121,7 +121,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.streams.Err)
 	root.AddCommand(
 		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.explainCommand(), a.evalCommand(),
-		a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.serveCommand(), a.keyCommand(), a.versionCommand(),
+		a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.serveCommand(), a.keyCommand(), a.mcpCommand(), a.versionCommand(),
 	)
 	root.AddCommand(topicCommands()...)
 	root.SetHelpCommand(a.helpCommand())
