@@ -139,7 +139,7 @@ func (c *Client) Job(ctx context.Context, id string) (*api.Job, error) {
 	return get[api.Job](ctx, c, prefix+"/jobs/"+url.PathEscape(id))
 }
 
-// CancelJob stops a job; what it has done is kept.
+// CancelJob stops a job, waits for its end, and lets the server forget it. What it has done is kept.
 func (c *Client) CancelJob(ctx context.Context, id string) (*api.Job, error) {
 	return send[api.Job](ctx, c, http.MethodDelete, prefix+"/jobs/"+url.PathEscape(id), nil)
 }

@@ -143,7 +143,7 @@ func (s *Server) jobsForm(c *call) (*reply, error) {
 }
 
 func (s *Server) cancelForm(c *call) (*reply, error) {
-	if _, err := s.service.CancelJob(c.PostFormValue("id")); err != nil {
+	if err := s.service.StopJob(c.PostFormValue("id")); err != nil {
 		return nil, err
 	}
 	return seeOther("/jobs"), nil
