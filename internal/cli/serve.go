@@ -17,6 +17,7 @@ import (
 
 	"evident"
 	"evident/api"
+	"evident/internal/mcp"
 	"evident/internal/server"
 	"evident/internal/service"
 )
@@ -135,7 +136,7 @@ func (a *app) runServe(ctx context.Context, o serveOptions) error {
 	defer s.Close()
 	web, err := server.New(server.Options{
 		Service: s, Version: version(), Keys: keys, Hosts: o.hosts, Data: a.data, Secure: o.cert != "",
-		Log: log, Metrics: metrics, BodyMax: o.bodyMiB << 20, RequestTimeout: o.timeout,
+		Log: log, Metrics: metrics, MCP: mcp.Handler(mcp.New(s, version())), BodyMax: o.bodyMiB << 20, RequestTimeout: o.timeout,
 	})
 	if err != nil {
 		return err

@@ -51,6 +51,13 @@ type Result struct {
 	Type    any               // pointer to its type in JSON; nil for other media
 	Doc     string            // "" for the usual words
 	Headers map[string]string // name to what it means
+	Links   map[string]Link   // what the answer is good for
+}
+
+// Link leads from a result to an operation that takes something of it.
+type Link struct {
+	Operation  string            // its id
+	Parameters map[string]string // name to a runtime expression such as $response.body#/id
 }
 
 // Info is what a description says of the whole.
@@ -212,6 +219,9 @@ func (r *Route) responses(s *Schemas, problem map[string]any) map[string]any {
 		if len(result.Headers) > 0 {
 			response["headers"] = headers(result.Headers)
 		}
+		if len(result.Links) > 0 {
+			response["links"] = linksOf(result.Links)
+		}
 		if result.Media == "" {
 			continue
 		}
@@ -272,6 +282,14 @@ func headers(docs map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, doc := range docs {
 		out[name] = map[string]any{"description": doc, "schema": map[string]any{"type": "string"}}
+	}
+	return out
+}
+
+func linksOf(links map[string]Link) map[string]any {
+	out := map[string]any{}
+	for name, l := range links {
+		out[name] = map[string]any{"operationId": l.Operation, "parameters": l.Parameters}
 	}
 	return out
 }

@@ -95,7 +95,13 @@ func (s *Server) run(w http.ResponseWriter, c *call) (*reply, error) {
 		return nil, err
 	}
 	defer free()
-	if key := c.Header.Get(idempotencyKey); key != "" && c.route.once {
+	if keys := c.Header.Values(idempotencyKey); len(keys) > 0 && c.route.once {
+		key := keys[0]
+		if !saneKey.MatchString(key) {
+			p := api.NewProblem("invalid-request", "the idempotency key has blanks, or letters beyond ASCII, or is too long")
+			p.Errors = []api.ProblemField{{Where: "header " + idempotencyKey, Message: "must be 1 to 200 printable ASCII characters"}}
+			return nil, p
+		}
 		return s.replays.once(c, key, func() (*reply, error) { return c.route.handle(s, c) })
 	}
 	return c.route.handle(s, c)

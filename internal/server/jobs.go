@@ -51,7 +51,7 @@ func (s *Server) cancelJob(c *call) (*reply, error) {
 	if err := c.none(); err != nil {
 		return nil, err
 	}
-	job, err := s.service.CancelJob(c.PathValue("id"))
+	job, err := s.service.DropJob(c.Context(), c.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}

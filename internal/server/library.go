@@ -91,7 +91,7 @@ func (s *Server) libraryPage(c *call) (*reply, error) {
 		Match: q.Match, Kind: q.Kind, Total: list.Total, Skipped: x.Skipped,
 	}
 	for _, d := range list.Documents {
-		row := web.LibraryRow{Path: d.Path, Title: d.Title, Format: d.Format, Size: web.Size(int64(d.Bytes))}
+		row := web.LibraryRow{File: web.NewFile(d.Path), Title: d.Title, Format: d.Format, Size: web.Size(int64(d.Bytes))}
 		row.Open = web.ReadPath(web.ReadAt{Index: index, ID: d.ID})
 		if d.Image != nil {
 			row.Open = "/look?image=" + d.ID
@@ -143,7 +143,7 @@ func (s *Server) jobsForm(c *call) (*reply, error) {
 }
 
 func (s *Server) cancelForm(c *call) (*reply, error) {
-	if _, err := s.service.CancelJob(c.PostFormValue("id")); err != nil {
+	if err := s.service.StopJob(c.PostFormValue("id")); err != nil {
 		return nil, err
 	}
 	return seeOther("/jobs"), nil

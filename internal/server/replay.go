@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,8 @@ import (
 // idempotencyKey is the header that names a request, so that it can be repeated without being done
 // twice.
 const idempotencyKey = "Idempotency-Key"
+
+var saneKey = regexp.MustCompile(`^[!-~]{1,200}$`)
 
 // How long and how many answers are remembered for repeated requests.
 const (

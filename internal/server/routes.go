@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"strings"
 
 	"evident/api"
@@ -53,6 +54,33 @@ func ofJSON(value any, headers map[string]string) []openapi.Result {
 	return []openapi.Result{{Status: 200, Media: asJSON, Type: value, Headers: headers}}
 }
 
+// What the answers of two operations are good for.
+var (
+	explanationLinks = links(map[string]string{"id": "$response.body#/id"}, map[string]string{"n": "0"},
+		"getExplanationsById", "getExplanationsByIdOverlayPng", "getExplanationsByIdPicture",
+		"getExplanationsByIdMapsByNHeatPng", "getExplanationsByIdMapsByNRawNpy")
+	documentLinks = links(
+		map[string]string{"index": "$request.path.index", "id": "$response.body#/documents/0/id"}, map[string]string{"page": "1"},
+		"getIndexesByIndexDocumentsById", "getIndexesByIndexDocumentsByIdText", "getIndexesByIndexDocumentsByIdEvidence",
+		"getIndexesByIndexDocumentsByIdImage", "getIndexesByIndexDocumentsByIdPagesByPageMarks",
+		"getIndexesByIndexDocumentsByIdPagesByPageImagePng")
+)
+
+// links lead to operations with the same parameters; the extra ones only where the operation has them.
+func links(parameters, extra map[string]string, operations ...string) map[string]openapi.Link {
+	out := map[string]openapi.Link{}
+	for _, op := range operations {
+		l := openapi.Link{Operation: op, Parameters: maps.Clone(parameters)}
+		for name, value := range extra {
+			if strings.Contains(op, "By"+strings.ToUpper(name[:1])+name[1:]) {
+				l.Parameters[name] = value
+			}
+		}
+		out[op] = l
+	}
+	return out
+}
+
 // ofBytes is a result that is no JSON and has an ETag.
 func ofBytes(media string) []openapi.Result {
 	return []openapi.Result{
@@ -65,7 +93,7 @@ func ofBytes(media string) []openapi.Result {
 var (
 	computing = []string{"overloaded", "not-ready"}
 	asking    = append([]string{"no-index", "empty-index", "damaged", "no-model"}, computing...)
-	looking   = append([]string{"no-index", "no-document", "not-an-image", "image-too-large", "bad-text", "damaged", "no-model"}, computing...)
+	looking   = append([]string{"no-index", "no-document", "not-an-image", "image-too-large", "bad-text", "ambiguous", "damaged", "no-model"}, computing...)
 	reading   = []string{"no-index", "no-document", "damaged"}
 )
 
@@ -132,7 +160,7 @@ func imageRoutes() []route {
 			Summary: "Show where in a picture each text is seen, by LeGrad",
 			Doc:     "The maps can be fetched while the explanation is kept; the oldest are let go first.",
 			Body:    &api.ExplainRequest{}, Upload: true, Headers: onceHeader,
-			Results:  []openapi.Result{{Status: 201, Media: asJSON, Type: &api.Explanation{}, Headers: placeHeader}},
+			Results:  []openapi.Result{{Status: 201, Media: asJSON, Type: &api.Explanation{}, Headers: placeHeader, Links: explanationLinks}},
 			Problems: and(looking, "conflict", "idempotency-mismatch"),
 			Example:  map[string]any{"image": "3f1c0d7a9b2e4455", "texts": []string{"a cat", "a remote control"}},
 		}},
@@ -190,8 +218,11 @@ func documentRoutes() []route {
 			Method: "GET", Path: apiPath + "/indexes/{index}/documents", Tag: "Documents", Access: openapi.Read,
 			Summary: "The documents and pictures of an index, a page at a time",
 			Paths:   map[string]openapi.Param{"index": ofIndex}, Query: &api.DocumentQuery{},
-			Results:  ofJSON(&api.DocumentList{}, map[string]string{"Link": "the next page, as rel=next"}),
-			Problems: []string{"no-index", "damaged"},
+			Results: []openapi.Result{{
+				Status: 200, Media: asJSON, Type: &api.DocumentList{},
+				Headers: map[string]string{"Link": "the next page, as rel=next"}, Links: documentLinks,
+			}},
+			Problems: []string{"no-index", "damaged", "bad-cursor"},
 		}},
 		{handle: (*Server).document, Route: openapi.Route{
 			Method: "GET", Path: docPath, Tag: "Documents", Access: openapi.Read, Summary: "A document",
@@ -251,7 +282,7 @@ func jobRoutes() []route {
 		}},
 		{handle: (*Server).cancelJob, Route: openapi.Route{
 			Method: "DELETE", Path: apiPath + "/jobs/{id}", Tag: "Jobs", Access: openapi.Admin,
-			Summary: "Cancel a job; what it has done is kept", Paths: inJob,
+			Summary: "Stop a job, wait for its end, and forget it; what it has done is kept", Paths: inJob,
 			Results: ofJSON(&api.Job{}, nil), Problems: []string{"not-found"},
 		}},
 	}

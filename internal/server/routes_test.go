@@ -46,6 +46,17 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 			}
 		}
 	}
+	for path, methods := range document.Paths {
+		for _, op := range methods {
+			for _, r := range op.Responses {
+				for name := range linksIn(r) {
+					if !ids[name] {
+						t.Errorf("%s links to %s, which is no operation", path, name)
+					}
+				}
+			}
+		}
+	}
 	inTable := 0
 	for _, r := range routes {
 		if r.Tag == pagesTag {
@@ -68,6 +79,12 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	if calls := muxCalls(t); calls != 2 {
 		t.Errorf("%d calls of mux.Handle, want one for the table and one for /mcp: put routes into the table", calls)
 	}
+}
+
+// linksIn returns the operations that a response links to.
+func linksIn(response any) map[string]any {
+	links, _ := response.(map[string]any)["links"].(map[string]any)
+	return links
 }
 
 // muxCalls counts the places where this package registers a handler.

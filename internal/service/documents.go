@@ -119,9 +119,7 @@ func readCursor(cursor string) (string, error) {
 		err = json.Unmarshal(decoded, &path)
 	}
 	if err != nil {
-		p := api.NewProblem("invalid-request", "the cursor is none that was given out")
-		p.Errors = []api.ProblemField{{Where: "query cursor", Message: "is none that was given out"}}
-		return "", p
+		return "", api.NewProblem("bad-cursor", "the cursor is none that was given out")
 	}
 	return path, nil
 }

@@ -54,9 +54,7 @@ func oneOf(what string, given ...bool) error {
 	if n == 1 {
 		return nil
 	}
-	p := api.NewProblem("invalid-request", "give exactly one of "+what)
-	p.Errors = []api.ProblemField{{Where: "/", Message: "exactly one of " + what + " is needed"}}
-	return p
+	return api.NewProblem("ambiguous", "give exactly one of "+what)
 }
 
 // Image returns a picture of the index for display.

@@ -140,7 +140,12 @@ func (j *jobs) add(k *job) error {
 		j.known = slices.Delete(j.known, at, at+1)
 	}
 	j.known = append(j.known, k)
-	j.queue <- k // there is room: it holds as many as are known
+	select {
+	case j.queue <- k:
+	default: // as many as are remembered, all stopped while they waited
+		j.known = j.known[:len(j.known)-1]
+		return api.NewProblem("overloaded", "too many jobs are waiting")
+	}
 	return nil
 }
 
@@ -220,12 +225,15 @@ func (j *jobs) run(k *job) {
 			}
 		})
 	}
-	if k.ctx.Err() != nil {
-		end("cancelled", nil, nil)
+	k.update(func(w *api.Job) {
+		if w.State == "waiting" {
+			w.State = "running"
+		}
+	})
+	state := k.snapshot()
+	if state.Over() { // it was stopped while it waited
 		return
 	}
-	k.update(func(w *api.Job) { w.State = "running" })
-	state := k.snapshot()
 	l, err := s.index(state.Index)
 	if err != nil {
 		end("failed", nil, err)
@@ -291,15 +299,40 @@ func (s *Service) Job(id string) (*api.Job, error) {
 	return &state, nil
 }
 
-// CancelJob stops a job, which keeps what it has done. It does not wait.
-func (s *Service) CancelJob(id string) (*api.Job, error) {
+// StopJob stops a job, which keeps what it has done. It does not wait.
+func (s *Service) StopJob(id string) error {
 	k, err := s.job(id)
 	if err != nil {
+		return err
+	}
+	k.stop(s.o.Now())
+	return nil
+}
+
+// stop ends a job: at once where it waits, soon where it runs.
+func (k *job) stop(now time.Time) {
+	k.cancel()
+	k.update(func(w *api.Job) {
+		if w.State == "waiting" {
+			w.State, w.Ended = "cancelled", now.UTC().Format(time.RFC3339)
+		}
+	})
+}
+
+// DropJob stops a job, waits for its end, and forgets it. It returns the job as it ended.
+func (s *Service) DropJob(ctx context.Context, id string) (*api.Job, error) {
+	if err := s.StopJob(id); err != nil {
 		return nil, err
 	}
-	k.cancel()
-	state := k.snapshot()
-	return &state, nil
+	var last api.Job
+	err := s.WatchJob(ctx, id, func(j api.Job) bool { last = j; return true })
+	if err != nil {
+		return nil, problem(err)
+	}
+	s.jobs.mu.Lock()
+	defer s.jobs.mu.Unlock()
+	s.jobs.known = slices.DeleteFunc(s.jobs.known, func(k *job) bool { return k.state.ID == id })
+	return &last, nil
 }
 
 // WatchJob calls yield with the job's state now and at every change, until it is over, yield returns

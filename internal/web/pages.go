@@ -90,7 +90,10 @@ type Library struct {
 }
 
 // LibraryRow is a document in the list.
-type LibraryRow struct{ Path, Title, Format, Size, Open string }
+type LibraryRow struct {
+	File
+	Title, Format, Size, Open string
+}
 
 // Jobs is the jobs that are remembered.
 type Jobs struct {
@@ -171,7 +174,9 @@ func NewRead(d *api.Document, text string, at ReadAt) *Read {
 	if r.Title == "" {
 		r.Title = filepath.Base(d.Source.Path)
 	}
-	if d.Pages > 0 {
+	if d.Pages == 1 {
+		r.Facts += " · 1 page"
+	} else if d.Pages > 1 {
 		r.Facts += fmt.Sprintf(" · %d pages", d.Pages)
 	}
 	if at.Question != "" {

@@ -44,6 +44,7 @@ type Card struct {
 	Place
 	Text, Prefix, Exact, Suffix string
 	Percent                     int
+	Likely                      string // the same in words
 	Also                        []Place
 	Why                         api.Why
 	Citation                    string
@@ -51,16 +52,30 @@ type Card struct {
 
 // Place is where a quotation stands.
 type Place struct {
-	Path, Heading, Read string
-	Page, Start, End    int
-	Stale               bool
+	File
+	Heading, Read    string
+	Page, Start, End int
+	Stale            bool
+}
+
+// File is a document's path, for people.
+type File struct{ Path, Name, Folder string }
+
+// NewFile takes a path apart.
+func NewFile(path string) File {
+	folder := filepath.Dir(path)
+	if folder == "." {
+		folder = ""
+	}
+	return File{Path: path, Name: filepath.Base(path), Folder: folder}
 }
 
 // Hit is a passage.
 type Hit struct {
-	Text, Path, Heading, Read, Score string
-	Page                             int
-	Why                              *api.Why
+	File
+	Text, Heading, Read, Score string
+	Page                       int
+	Why                        *api.Why
 }
 
 // Tile is a picture in a grid.
@@ -83,7 +98,7 @@ func NewAnswered(a *api.Answer, index string) *Answered {
 		card := Card{
 			Place: newPlace(&c.Evidence, index, a.Question, spans(&c)),
 			Text:  c.Text, Prefix: t.Prefix, Exact: t.Exact, Suffix: t.Suffix,
-			Percent: int(100*c.Score + 0.5), Why: c.Why,
+			Percent: int(100*c.Score + 0.5), Likely: likely(c.Score), Why: c.Why,
 			Citation: Citation(&c.Evidence),
 		}
 		for i := range c.Also {
@@ -92,6 +107,18 @@ func NewAnswered(a *api.Answer, index string) *Answered {
 		out.Cards = append(out.Cards, card)
 	}
 	return out
+}
+
+// likely says a probability as one would: it is never 0 nor 1.
+func likely(p float64) string {
+	switch percent := int(100*p + 0.5); {
+	case percent < 1:
+		return "under 1 %"
+	case percent > 99:
+		return "over 99 %"
+	default:
+		return strconv.Itoa(percent) + " %"
+	}
 }
 
 func sentence(reason string) string {
@@ -112,7 +139,7 @@ func spans(c *api.Candidate) map[string][][2]int {
 
 func newPlace(e *api.Evidence, index, question string, all map[string][][2]int) Place {
 	return Place{
-		Path: e.Source.Path, Heading: e.Text.Heading, Page: e.Text.Page, Stale: e.Source.Stale,
+		File: NewFile(e.Source.Path), Heading: e.Text.Heading, Page: e.Text.Page, Stale: e.Source.Stale,
 		Start: e.Text.Byte[0], End: e.Text.Byte[1],
 		Read: ReadPath(ReadAt{
 			Index: index, ID: e.Source.ID, Span: e.Text.Byte, Marks: all[e.Source.ID], Question: question,
@@ -123,7 +150,7 @@ func newPlace(e *api.Evidence, index, question string, all map[string][][2]int) 
 // NewHit turns a passage into what is shown.
 func NewHit(h api.Hit, index, question string) Hit {
 	hit := Hit{
-		Text: strings.Join(strings.Fields(h.Passage.Text), " "), Path: h.Path, Page: h.Passage.Page,
+		Text: strings.Join(strings.Fields(h.Passage.Text), " "), File: NewFile(h.Path), Page: h.Passage.Page,
 		Heading: h.Passage.Heading, Why: h.Why,
 		Read: ReadPath(ReadAt{Index: index, ID: h.ID, Span: h.Passage.Byte, Question: question}),
 	}
