@@ -43,12 +43,19 @@ type speed struct {
 	byTensor  float64 // one of a product with a tensor
 	read      float64 // a byte of weights or of a factor, at each step
 	spread    float64 // a byte of a tensor, at each step
-	pack      float64 // a byte of a tensor, when it is set up
+	pack      float64 // a byte of a tensor beyond what caches hold, when it is set up
+	token     float64 // what each token of a mask costs a step, whatever its width
 }
 
 var speeds = map[nn.Precision]speed{
-	nn.FP32: {tall: 20e-12, attention: 20e-12, byFactor: 22e-12, byTensor: 27e-12, read: 53e-12, spread: 82e-12, pack: 0.2e-9},
-	nn.BF16: {tall: 11e-12, attention: 11e-12, byFactor: 12.5e-12, byTensor: 18.5e-12, read: 53e-12, spread: 82e-12, pack: 0.3e-9},
+	nn.FP32: {
+		tall: 21e-12, attention: 21e-12, byFactor: 24e-12, byTensor: 28e-12,
+		read: 53e-12, spread: 82e-12, pack: 0.5e-9, token: 0.35e-6,
+	},
+	nn.BF16: {
+		tall: 11e-12, attention: 11e-12, byFactor: 12.5e-12, byTensor: 16.5e-12,
+		read: 53e-12, spread: 82e-12, pack: 0.5e-9, token: 0.35e-6,
+	},
 }
 
 // plan applies the cost model: of one mask, unless the fastest form for all is asked for.
@@ -97,15 +104,16 @@ func (l layerSize) costs(masks int) map[Form]Cost {
 	padded := float64((l.tokens + 31) / 32 * 32)
 	weights := 16 * d * wide // bytes; in bf16 three quarters of it
 	through, attended := n*d*wide*l.tall, n*n*d*l.attention
+	around, cached := n*l.token, 8e6
 	return map[Form]Cost{
-		Direct: {Step: 2*k*(through+attended) + weights*l.read},
+		Direct: {Step: 2*k*(through+attended) + k*around + weights*l.read},
 		Factor: {
-			SetUp:  e * through * 1.1,
-			Step:   math.Hypot(2*k*n*d*e*l.byFactor, float64(l.factor)*l.read) + 2*k*attended,
+			SetUp:  e * through * 1.12,
+			Step:   math.Hypot(2*k*n*d*e*l.byFactor, float64(l.factor)*l.read) + k*(2*attended+around),
 			Memory: l.factor,
 		},
 		Tensor: {
-			SetUp:  e*(through*1.1+attended) + float64(l.tensor)*l.pack,
+			SetUp:  e*(through*1.12+attended) + max(0, float64(l.tensor)-cached)*l.pack,
 			Step:   math.Hypot(2*k*e*float64(l.heads)*n*padded*l.byTensor, float64(l.tensor)*l.spread),
 			Memory: l.tensor,
 		},

@@ -56,7 +56,7 @@ def compare(args, work, case, threads):
             sides[name].close()
             sides[name] = Side([args.ours, args.folder, path, *name.split()[1:]])
     which = 1 if threads == 1 else 0
-    turns = args.turns if size * count < 1000 else 2 if size * count < 10000 else 1
+    turns = args.turns if size * count < 1000 else min(args.turns, 2) if size * count < 3000 else 1
     repeat = {name: 1 if name == "maskinversion-torch" else args.repeat for name in sides}
     runs = [lambda s=s, r=repeat[name]: min(s.run(threads)[which] for _ in range(r)) for name, s in sides.items()]
     times = take(runs, 0, turns)

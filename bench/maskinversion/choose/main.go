@@ -97,7 +97,8 @@ func run(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("| set | pixels | layers | steps | stride | α | nudge | n | top-1 % | dice % |\n|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Println("| set | pixels | layers | steps | stride | α | nudge | n | top-1 % | dice % |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
 	for _, path := range s.sets {
 		set, err := photos.Open(path)
 		if err != nil {

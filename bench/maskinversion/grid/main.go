@@ -96,7 +96,8 @@ func (g *grid) run(name string, sizes, masks []int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("| pixels | masks | steps | direct s | factor s | tensor s | model: direct | factor | tensor | taken | taken/fastest |")
+	fmt.Println("| pixels | masks | steps | direct s | factor s | tensor s | model: direct | factor | tensor " +
+		"| taken | taken/fastest |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, size := range sizes {
 		if err := g.size(inverter, size, masks); err != nil {
@@ -167,7 +168,9 @@ func (g *grid) size(inverter *maskinversion.Inverter, size int, masks []int) err
 }
 
 // masks times the steps of so many masks: the first, whose start all share, and those after it.
-func (g *grid) masks(images map[maskinversion.Form]*maskinversion.Image, setUp map[maskinversion.Form]float64, size, count int) error {
+func (g *grid) masks(
+	images map[maskinversion.Form]*maskinversion.Image, setUp map[maskinversion.Form]float64, size, count int,
+) error {
 	first, next := map[maskinversion.Form]float64{}, map[maskinversion.Form]float64{}
 	for range g.runs {
 		for form, im := range images {
