@@ -201,7 +201,8 @@ func TestReferring(t *testing.T) {
 
 // TestThings: things with an outline, of photos of every part.
 func TestThings(t *testing.T) {
-	set := writeSet(t, "mine", append(masked(1), `"split": "train", "masks": [{"class": "ant", "rle": {"size": [1, 1], "counts": [1]}}, `+
+	set := writeSet(t, "mine", append(masked(1), `"split": "train", `+
+		`"masks": [{"class": "ant", "rle": {"size": [1, 1], "counts": [1]}}, `+
 		`{"class": "sky", "isthing": 0, "rle": {"size": [1, 1], "counts": [1]}}]`)...)
 	if got, want := set.Things(), []string{"ant", "bird", "cat", "dog"}; !slices.Equal(got, want) {
 		t.Errorf("things %v, want %v", got, want)
@@ -237,7 +238,8 @@ func TestProposals(t *testing.T) {
 		t.Errorf("%d things, %v", r.N, r.Metrics)
 	}
 	opts := ProposalOptions{Count: 1}
-	if r, err = RunProposals(context.Background(), set, fixed{half, dogs}, opts); err != nil || math.Abs(r.Metrics["recall_50"]-100/3.0) > 1e-9 {
+	r, err = RunProposals(context.Background(), set, fixed{half, dogs}, opts)
+	if err != nil || math.Abs(r.Metrics["recall_50"]-100/3.0) > 1e-9 {
 		t.Errorf("one proposal: %v, %v", r.Metrics, err)
 	}
 	boxes := spread(120, 60, 20)

@@ -73,7 +73,8 @@ func (o *regionOptions) addFlags(cmd *cobra.Command, method string) {
 		" (default: "+method+")")
 	f.IntVar(&o.Size, "size", 0, "pixels a side that the model looks at; 0 is the model's choice")
 	f.IntVar(&o.Steps, "steps", 0, "of MaskInversion, at most; 0 is the model's choice")
-	f.Float64Var(&o.Alpha, "alpha", 0, "how strongly MaskInversion holds on to the whole picture; 0 is the model's choice, -1 not at all")
+	f.Float64Var(&o.Alpha, "alpha", 0,
+		"how strongly MaskInversion holds on to the whole picture; 0 is the model's choice, -1 not at all")
 	f.Float64Var(&o.Stride, "stride", 0,
 		"length of MaskInversion's first step, as a share of its start's; 0 is the model's choice")
 	f.IntSliceVar(&o.Layers, "layers", nil, "layers whose maps MaskInversion adds, from 0; default: the model's choice")
