@@ -146,6 +146,20 @@ they are made of the outlines, of photos with two things or more.
 		},
 	},
 	{
+		name: "region-search", metric: "map", regions: true,
+		short: "Is a thing found in other photos by its outline?",
+		long: `Look for each thing of each photo, by its outline, in the other photos: "top1" is the share of things
+of which the first photo found shows one of the class, "map" the mean average precision. Things of a
+class that no other photo shows are left out.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			seer, err := v.Regions(ctx, o.regions, o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			return eval.RunRegionSearch(ctx, s, seer, o.PhotoOptions)
+		},
+	},
+	{
 		name: "proposals", metric: "recall_50",
 		short: "Are things among the regions that are proposed?",
 		long: `Compare the regions that --propose finds with the outlines of things: "recall_50" is the share of
