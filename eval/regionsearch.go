@@ -28,7 +28,7 @@ func RunRegionSearch(ctx context.Context, set *photos.Set, seer RegionSearcher, 
 	if err != nil {
 		return nil, err
 	}
-	pictures, err := regionPictures(ctx, set, chosen, seer)
+	pictures, err := pictureVectors(ctx, set, chosen, seer, &PhotoOptions{}) // quick: progress is of what follows
 	if err != nil {
 		return nil, err
 	}
@@ -73,23 +73,6 @@ func RunRegionSearch(ctx context.Context, set *photos.Set, seer RegionSearcher, 
 	report.compare(seer.Methods()[0], numbers, groups, opts.Seed)
 	report.Seconds = opts.now().Sub(start).Seconds()
 	return report, nil
-}
-
-// regionPictures returns the vectors of whole photos.
-func regionPictures(
-	ctx context.Context, set *photos.Set, chosen []*photos.Photo, seer RegionSearcher,
-) ([][]float32, error) {
-	vectors := make([][]float32, len(chosen))
-	for i, p := range chosen {
-		data, err := set.Read(p)
-		if err != nil {
-			return nil, err
-		}
-		if vectors[i], err = seer.Picture(ctx, data); err != nil {
-			return nil, fmt.Errorf("photo %s: %w", p.Image, err)
-		}
-	}
-	return vectors, nil
 }
 
 // shows says of each photo but one whether it has a thing of the class, of any size.
