@@ -31,7 +31,8 @@ func (a *app) regionCommand() *cobra.Command {
 		Use:   "region",
 		Short: "Name, compare or export parts of a picture, told by masks",
 		Long: `Make a vector of a part of a picture by MaskInversion (arXiv:2407.20034), and use it: rank labels,
-find the part that an expression means, find the same thing in other pictures, keep the vector, hand it to a generator.
+find the part that an expression means, find the same thing in other pictures, keep the vector, hand
+it to an image generator.
 
 A mask is a PNG, or JSON with COCO's run lengths or polygons, boxes, circles or points; "evident help
 masks" shows how they are written. Without one, --propose finds regions that could be things.`,
