@@ -270,3 +270,53 @@ func TestMasksRefused(t *testing.T) {
 		t.Error("no masks are taken")
 	}
 }
+
+// TestRegionsOfOtherModels: every method works on every kind of model, and a model that says nothing of combinations
+// names regions by MaskInversion.
+func TestRegionsOfOtherModels(t *testing.T) {
+	p := drawPhoto(t, 50, 40)
+	masks, err := evident.ParseMasks([]byte(`[{"name": "disc", "circle": [35, 12, 8]}, {"box": [0, 20, 20, 40]}]`), "corner", p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for folder, labels := range map[string][]string{
+		"model/vision/testdata/clip-open": {"a dog", "a red ball"}, "model/vision/testdata/clip-hf": {"a dog", "a red ball"},
+		"model/vision/testdata/timm-token": {"goldfish", "tench"}, "model/vision/testdata/timm-mean": nil,
+		"model/siglip/testdata/huggingface": {"a dog", "a red ball"},
+	} {
+		v, err := evident.OpenVision(context.Background(), evident.VisionOptions{Model: os.DirFS(folder)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if labels == nil {
+			labels = v.Classes()[:2]
+		}
+		for _, method := range evident.RegionMethods() {
+			o := evident.RegionOptions{Method: method, Steps: 2, Size: 6 * v.Model().Patch}
+			r, err := v.ClassifyRegions(context.Background(), p, masks, labels, o)
+			if method == evident.RegionCombined {
+				if err == nil {
+					t.Errorf("%s: combined, of nothing", folder)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s, %s: %v", folder, method, err)
+				continue
+			}
+			for _, region := range r.Regions {
+				sum := 0.0
+				for _, l := range region.Labels {
+					sum += l.Score
+				}
+				if math.Abs(sum-1) > 1e-6 || region.Dice < 0 || region.Dice > 1 {
+					t.Errorf("%s, %s: probabilities of %g, Dice %g", folder, method, sum, region.Dice)
+				}
+			}
+		}
+		r, err := v.ClassifyRegions(context.Background(), p, masks, labels, evident.RegionOptions{Steps: 2, Size: 6 * v.Model().Patch})
+		if err != nil || r.Method != evident.RegionInversion {
+			t.Errorf("%s is named by %v, %v", folder, r, err)
+		}
+	}
+}

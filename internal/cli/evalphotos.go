@@ -190,8 +190,9 @@ func addRegionTaskFlags(cmd *cobra.Command, o *photoOptions) {
 	flags.IntSliceVar(&o.regions.Layers, "layers", nil, "layers whose maps MaskInversion adds, from 0 (default: the model's)")
 }
 
-// prepareRegions fills what the tasks on regions need: all methods to compare with, unless some are named.
-func (o *photoOptions) prepareRegions() error {
+// prepareRegions fills what the tasks on regions need: all methods to compare with, unless some are named. combines
+// says whether the model comes with a combination of methods.
+func (o *photoOptions) prepareRegions(combines bool) error {
 	if o.areaMin < 0 || o.areaMin > 100 {
 		return usageError("--area-min %g: a percentage", o.areaMin)
 	}
@@ -201,7 +202,7 @@ func (o *photoOptions) prepareRegions() error {
 	o.Settings["area_min"] = fmt.Sprintf("%g %%", o.areaMin)
 	if o.against == nil {
 		for _, name := range evident.RegionMethods() {
-			if name != o.method {
+			if name != o.method && (name != evident.RegionCombined || combines) {
 				o.against = append(o.against, name)
 			}
 		}
@@ -298,7 +299,7 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 		o.Settings["size"] = fmt.Sprint(v.MapSize())
 	}
 	if task.regions || task.name == "proposals" {
-		if err := o.prepareRegions(); err != nil {
+		if err := o.prepareRegions(region.Combines(vision.Model())); err != nil {
 			return err
 		}
 	}
