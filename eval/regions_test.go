@@ -39,6 +39,13 @@ func (o *outliner) Regions(_ context.Context, _ []byte, masks []*mask.Mask) ([][
 	return all, nil
 }
 
+// Picture gives photo 0 the vector of axis 0, and so on.
+func (o *outliner) Picture(_ context.Context, file []byte) ([]float32, error) {
+	v := make([]float32, 8)
+	v[file[0]-'0'] = 1
+	return v, nil
+}
+
 func (o *outliner) Texts(_ context.Context, texts []string) ([][]float32, error) {
 	vectors := make([][]float32, len(texts))
 	for i, text := range texts {
@@ -201,7 +208,8 @@ func TestReferring(t *testing.T) {
 
 // TestThings: things with an outline, of photos of every part.
 func TestThings(t *testing.T) {
-	set := writeSet(t, "mine", append(masked(1), `"split": "train", "masks": [{"class": "ant", "rle": {"size": [1, 1], "counts": [1]}}, `+
+	set := writeSet(t, "mine", append(masked(1), `"split": "train", `+
+		`"masks": [{"class": "ant", "rle": {"size": [1, 1], "counts": [1]}}, `+
 		`{"class": "sky", "isthing": 0, "rle": {"size": [1, 1], "counts": [1]}}]`)...)
 	if got, want := set.Things(), []string{"ant", "bird", "cat", "dog"}; !slices.Equal(got, want) {
 		t.Errorf("things %v, want %v", got, want)
@@ -237,7 +245,8 @@ func TestProposals(t *testing.T) {
 		t.Errorf("%d things, %v", r.N, r.Metrics)
 	}
 	opts := ProposalOptions{Count: 1}
-	if r, err = RunProposals(context.Background(), set, fixed{half, dogs}, opts); err != nil || math.Abs(r.Metrics["recall_50"]-100/3.0) > 1e-9 {
+	r, err = RunProposals(context.Background(), set, fixed{half, dogs}, opts)
+	if err != nil || math.Abs(r.Metrics["recall_50"]-100/3.0) > 1e-9 {
 		t.Errorf("one proposal: %v, %v", r.Metrics, err)
 	}
 	boxes := spread(120, 60, 20)
@@ -251,5 +260,37 @@ func TestProposals(t *testing.T) {
 	}
 	if n := len(spread(120, 60, 100)); n != 38 {
 		t.Errorf("%d boxes of three sizes", n)
+	}
+}
+
+// TestRegionSearch: a thing finds the other photos that show its class; its own photo does not count.
+func TestRegionSearch(t *testing.T) {
+	thing := func(class, counts string) string {
+		return `{"class": "` + class + `", "rle": {"size": [4, 4], "counts": ` + counts + `}}`
+	}
+	left, right := "[0, 4, 12]", "[12, 4]"
+	set := writeSet(t, "mine", `"masks": [`+thing("cat", left)+`, `+thing("dog", right)+`]`,
+		`"masks": [`+thing("cat", left)+`]`, `"masks": [`+thing("bird", left)+`]`, `"masks": [`+thing("cat", right)+`]`)
+	// A thing on the left has the vector of photo 1, one on the right that of photo 3.
+	o := &outliner{methods: []string{"right"}, of: func(m *mask.Mask) int { return map[int]int{0: 1, 3: 3}[m.Bounds().Min.X] }}
+	r, err := RunRegionSearch(context.Background(), set, o, PhotoOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The cats of photos 0, 1 and 3; dog and bird are shown once. Photo 0's finds photo 1, then of two alike 2 and 3;
+	// photo 1's knows its own photo alone, and takes the first of three alike, photo 0; photo 3's likewise.
+	if r.N != 3 || r.Metrics["top1"] != 100 {
+		t.Errorf("%d things, %v", r.N, r.Metrics)
+	}
+	if want := 100 * 2 / 3.0; math.Abs(r.Baselines["chance"]["map"]-want) > 1e-9 {
+		t.Errorf("chance has %g, want %g", r.Baselines["chance"]["map"], want)
+	}
+	first, precision := searched([]float32{1, 0}, [][]float32{{0.1, 0}, {0.9, 0}, {0.5, 0}}, []bool{true, false, true})
+	if first != 0 || math.Abs(precision-(1/2.0+2/3.0)/2) > 1e-9 {
+		t.Errorf("first %g, precision %g", first, precision)
+	}
+	alone := writeSet(t, "alone", `"masks": [`+thing("cat", left)+`]`, `"masks": [`+thing("dog", left)+`]`)
+	if _, err := RunRegionSearch(context.Background(), alone, o, PhotoOptions{}); err == nil {
+		t.Error("things of which there is one are looked for")
 	}
 }

@@ -18,9 +18,14 @@ type Embedder interface {
 	Names(ctx context.Context, names []string) ([][]float32, error)
 }
 
+// pictureEmbedder is what [pictureVectors] needs of a model.
+type pictureEmbedder interface {
+	Picture(ctx context.Context, picture []byte) ([]float32, error)
+}
+
 // pictureVectors returns a vector for each photo.
 func pictureVectors(
-	ctx context.Context, set *photos.Set, chosen []*photos.Photo, model Embedder, opts *PhotoOptions,
+	ctx context.Context, set *photos.Set, chosen []*photos.Photo, model pictureEmbedder, opts *PhotoOptions,
 ) ([][]float32, error) {
 	vectors := make([][]float32, len(chosen))
 	for i, p := range chosen {

@@ -10,7 +10,7 @@ import (
 
 // Regions returns the model with methods that make vectors of regions, as an evaluation asks it; the first is judged.
 // See [region.ParseMethod] for their names.
-func (v *Viewer) Regions(ctx context.Context, opts region.Options, methods ...string) (eval.RegionSeer, error) {
+func (v *Viewer) Regions(ctx context.Context, opts region.Options, methods ...string) (eval.RegionSearcher, error) {
 	r := &regions{Viewer: v, names: methods}
 	for _, name := range methods {
 		m, err := region.ParseMethod(name)
@@ -27,7 +27,7 @@ func (v *Viewer) Regions(ctx context.Context, opts region.Options, methods ...st
 	return r, nil
 }
 
-// regions implements [eval.RegionSeer].
+// regions implements [eval.RegionSearcher].
 type regions struct {
 	*Viewer
 	seer    *region.Seer

@@ -146,6 +146,20 @@ they are made of the outlines, of photos with two things or more.
 		},
 	},
 	{
+		name: "region-search", metric: "map", regions: true,
+		short: "Is a thing found in other photos by its outline?",
+		long: `Look for each thing of each photo, by its outline, in the other photos: "top1" is the share of things
+of which the first photo found shows one of the class, "map" the mean average precision. Things of a
+class that no other photo shows are left out.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			seer, err := v.Regions(ctx, o.regions, o.methods()...)
+			if err != nil {
+				return nil, usageError("%v", err)
+			}
+			return eval.RunRegionSearch(ctx, s, seer, o.PhotoOptions)
+		},
+	},
+	{
 		name: "proposals", metric: "recall_50",
 		short: "Are things among the regions that are proposed?",
 		long: `Compare the regions that --propose finds with the outlines of things: "recall_50" is the share of
@@ -176,8 +190,9 @@ func addRegionTaskFlags(cmd *cobra.Command, o *photoOptions) {
 	flags.IntSliceVar(&o.regions.Layers, "layers", nil, "layers whose maps MaskInversion adds, from 0 (default: the model's)")
 }
 
-// prepareRegions fills what the tasks on regions need: all methods to compare with, unless some are named.
-func (o *photoOptions) prepareRegions() error {
+// prepareRegions fills what the tasks on regions need: all methods to compare with, unless some are named. combines
+// says whether the model comes with a combination of methods.
+func (o *photoOptions) prepareRegions(combines bool) error {
 	if o.areaMin < 0 || o.areaMin > 100 {
 		return usageError("--area-min %g: a percentage", o.areaMin)
 	}
@@ -187,7 +202,7 @@ func (o *photoOptions) prepareRegions() error {
 	o.Settings["area_min"] = fmt.Sprintf("%g %%", o.areaMin)
 	if o.against == nil {
 		for _, name := range evident.RegionMethods() {
-			if name != o.method {
+			if name != o.method && (name != evident.RegionCombined || combines) {
 				o.against = append(o.against, name)
 			}
 		}
@@ -284,7 +299,7 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 		o.Settings["size"] = fmt.Sprint(v.MapSize())
 	}
 	if task.regions || task.name == "proposals" {
-		if err := o.prepareRegions(); err != nil {
+		if err := o.prepareRegions(region.Combines(vision.Model())); err != nil {
 			return err
 		}
 	}

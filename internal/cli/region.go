@@ -31,7 +31,8 @@ func (a *app) regionCommand() *cobra.Command {
 		Use:   "region",
 		Short: "Name, compare or export parts of a picture, told by masks",
 		Long: `Make a vector of a part of a picture by MaskInversion (arXiv:2407.20034), and use it: rank labels,
-find the part that an expression means, find the same thing in other pictures, keep the vector, hand it to a generator.
+find the part that an expression means, find the same thing in other pictures, keep the vector, hand
+it to an image generator.
 
 A mask is a PNG, or JSON with COCO's run lengths or polygons, boxes, circles or points; "evident help
 masks" shows how they are written. Without one, --propose finds regions that could be things.`,
@@ -73,7 +74,8 @@ func (o *regionOptions) addFlags(cmd *cobra.Command, method string) {
 		" (default: "+method+")")
 	f.IntVar(&o.Size, "size", 0, "pixels a side that the model looks at; 0 is the model's choice")
 	f.IntVar(&o.Steps, "steps", 0, "of MaskInversion, at most; 0 is the model's choice")
-	f.Float64Var(&o.Alpha, "alpha", 0, "how strongly MaskInversion holds on to the whole picture; 0 is the model's choice, -1 not at all")
+	f.Float64Var(&o.Alpha, "alpha", 0,
+		"how strongly MaskInversion holds on to the whole picture; 0 is the model's choice, -1 not at all")
 	f.Float64Var(&o.Stride, "stride", 0,
 		"length of MaskInversion's first step, as a share of its start's; 0 is the model's choice")
 	f.IntSliceVar(&o.Layers, "layers", nil, "layers whose maps MaskInversion adds, from 0; default: the model's choice")

@@ -40,7 +40,7 @@ image's vector, with where in the picture each is seen as a spatial mask beside 
 
 A generator understands the vectors of the one encoder that it was trained with, and of no other:
 those of the built-in model fit none. docs/generation.md has recipes. The forms:` + forms.String(),
-		Example: `  evident region export photo.jpg --mask dog.png --form kandinsky -m laion/CLIP-ViT-bigG-14-laion2B-39B-b160k -o dog.safetensors
+		Example: `  evident region export photo.jpg --mask dog.png --form unclip -m openai/clip-vit-large-patch14 -o dog.safetensors
   evident region export photo.jpg --mask masks.json -o regions.safetensors --dtype float16`,
 		Annotations: exitCodes(regionExitCodes),
 		Args:        onePicture("export"),

@@ -182,8 +182,14 @@ func (p *Picture) Vectors(ctx context.Context, method Method) (vectors [][]float
 	return vectors, nil
 }
 
+// ErrNoWeights says that a model does not say how methods are combined.
+var ErrNoWeights = errors.New("the model does not say how methods are combined")
+
 // combined adds up the methods' vectors.
 func (p *Picture) combined(ctx context.Context) ([][]float32, error) {
+	if len(p.seer.opts.Weights) == 0 {
+		return nil, ErrNoWeights
+	}
 	sums := make([][]float32, len(p.masks))
 	for i := range sums {
 		sums[i] = make([]float32, p.seer.model.Size())

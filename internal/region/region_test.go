@@ -190,7 +190,8 @@ func TestPatches(t *testing.T) {
 		t.Error("three whole patches have another vector")
 	}
 	halves := box(t, 30, 0, 50, 40)
-	if got := vectors(t, s, Patches, halves)[0]; cosine(got, want(token(1), token(8), token(14), token(2), token(7), token(13))) < 1-1e-6 {
+	six := want(token(1), token(8), token(14), token(2), token(7), token(13))
+	if got := vectors(t, s, Patches, halves)[0]; cosine(got, six) < 1-1e-6 {
 		t.Error("six patches covered by half have another vector")
 	}
 }
@@ -307,7 +308,8 @@ func TestWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Look(scene(), []*mask.Mask{box(t, 0, 0, 9, 9), empty}); !errors.Is(err, mask.ErrEmpty) || !strings.Contains(err.Error(), "region 1") {
+	_, err = s.Look(scene(), []*mask.Mask{box(t, 0, 0, 9, 9), empty})
+	if !errors.Is(err, mask.ErrEmpty) || !strings.Contains(err.Error(), "region 1") {
 		t.Errorf("an empty mask: %v", err)
 	}
 	other, err := mask.Box(80, 120, 0, 0, 9, 9)

@@ -70,21 +70,22 @@ func run(ctx context.Context, paths []string, part string) error {
 		if m == region.Combined {
 			continue
 		}
-		scale, likelihood := fit(sets, map[region.Method]float64{m: 1})
-		scales[string(m)] = round(scale)
-		fmt.Fprintf(os.Stderr, "%-15s scale %5.1f  log-likelihood %.4f  named rightly %s\n", m, scale, likelihood, accuracy(sets, map[region.Method]float64{m: 1}))
+		scales[string(m)] = report(sets, m, map[region.Method]float64{m: 1})
 	}
 	weights := choose(sets)
-	scale, likelihood := fit(sets, weights)
-	scales[string(region.Combined)] = round(scale)
-	fmt.Fprintf(os.Stderr, "%-15s scale %5.1f  log-likelihood %.4f  named rightly %s\n", region.Combined, scale, likelihood, accuracy(sets, weights))
+	scales[string(region.Combined)] = report(sets, region.Combined, weights)
 	encoder := json.NewEncoder(os.Stdout)
 	encoder.SetIndent("", " ")
 	return encoder.Encode(map[string]any{"regions": map[string]any{"weights": weights, "scales": scales}})
 }
 
-// round keeps three digits.
-func round(x float64) float64 { return math.Round(x*10) / 10 }
+// report says how well a combination names things, and returns its scale, rounded.
+func report(sets []*things, name region.Method, weights map[region.Method]float64) float64 {
+	scale, likelihood := fit(sets, weights)
+	fmt.Fprintf(os.Stderr, "%-15s scale %5.1f  log-likelihood %.4f  named rightly %s\n",
+		name, scale, likelihood, accuracy(sets, weights))
+	return math.Round(scale*10) / 10
+}
 
 // look makes the vectors of all things of a set that cover 1 % of their photo.
 func look(ctx context.Context, model *vision.Model, path string, part photos.Part) (*things, error) {
