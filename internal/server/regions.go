@@ -3,6 +3,7 @@ package server
 import (
 	"evident/api"
 	"evident/internal/openapi"
+	"evident/internal/web"
 )
 
 func regionRoutes() []route {
@@ -71,3 +72,46 @@ func (s *Server) regionHeat(c *call) (*reply, error) {
 	}
 	return ofContent("image/png", heat), nil
 }
+
+// regionPage shows a picture to paint on; without JavaScript a box is typed instead.
+func (s *Server) regionPage(c *call) (*reply, error) {
+	id := c.FormValue("image")
+	index, err := s.service.IndexName(c.FormValue("index"))
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		tiles, next, err := s.pictures(c, index, "/region")
+		if err != nil {
+			return nil, err
+		}
+		return s.show(c, 0, "region", "Region", web.RegionPage{Tiles: tiles, Next: next})
+	}
+	d, _, err := s.service.Document(c.Context(), index, id)
+	if err != nil {
+		return nil, err
+	}
+	if d.Image == nil {
+		return nil, api.NewProblem("not-an-image", d.Source.Path+" is no picture")
+	}
+	body := web.RegionOf(index, d, c.FormValue("labels"), c.FormValue("box"))
+	box, ok := web.ParseBox(body.Box)
+	if !ok {
+		return s.show(c, 0, "region", body.Name, body)
+	}
+	found, err := s.service.Regions(c.Context(), api.RegionRequest{
+		Image: id, Index: index, Masks: []api.RegionMask{{Name: "box", Box: box}},
+		Labels: linesOf(body.Labels), Similar: similarShown,
+	}, nil)
+	if c.Context().Err() != nil {
+		return nil, err
+	}
+	var status int
+	if body.Problem, status = s.problemOf(err); err == nil {
+		body.Found(index, found)
+	}
+	return s.show(c, status, "region", body.Name, body)
+}
+
+// similarShown is how many pictures that show the same a page lists.
+const similarShown = 4
