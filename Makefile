@@ -1,7 +1,7 @@
 # make check is what to run before a commit; it needs Go, and uses staticcheck and golangci-lint
 # when they are installed.
 
-.PHONY: check test race build model-sums
+.PHONY: check test race build dist package-files contract model-sums
 
 check: test
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -20,6 +20,24 @@ race:
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o evident ./cmd/evident
+
+# dist builds static programs for Linux, macOS and Windows, on amd64 and arm64, and packs them.
+dist:
+	go run ./tools/dist -out dist -version "$${VERSION:-devel}"
+
+# package-files makes what packaging/nfpm.yaml puts into a package, for both processors.
+package-files: build
+	mkdir -p dist/package/completions
+	./evident man dist/package/man
+	./evident completion bash >dist/package/completions/evident.bash
+	./evident completion zsh >dist/package/completions/_evident
+	./evident completion fish >dist/package/completions/evident.fish
+	for arch in amd64 arm64; do CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '-s -w' \
+	  -o dist/package/evident-linux-$$arch ./cmd/evident || exit 1; done
+
+# contract lets schemathesis attack the HTTP API; it needs Python 3 and its package registry.
+contract:
+	tools/contract/run.sh
 
 # model-sums lists the digests of the embedded models, after one of them changed.
 model-sums:

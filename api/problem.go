@@ -82,6 +82,7 @@ type Kind struct {
 var Kinds = []Kind{
 	{"ambiguous", 422, "It is not clear what is meant", "Give exactly one of the things that the detail names.", nil},
 	{"bad-cursor", 422, "The cursor is none that was given out", "Take the cursor from the page before.", nil},
+	{"bad-mask", 422, "A mask cannot be used", "Masks are in pixels of the picture, and hold at least one.", nil},
 	{"bad-question", 422, "The question cannot be asked", `Ask one sentence of at most 200 words.`, nil},
 	{"bad-span", 422, "There is no such span", "Spans are half-open, count bytes of the stored text, and cut no character.", ErrSpan},
 	{"bad-text", 422, "The text cannot be looked for", "Say what to look for in a few words.", nil},

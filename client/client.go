@@ -96,6 +96,20 @@ func (c *Client) Embed(
 	return postImage[api.EmbeddingResult](ctx, c, prefix+"/embeddings", r, image)
 }
 
+// Regions says what regions of a picture are: one of the index, or image, the file of one.
+func (c *Client) Regions(
+	ctx context.Context, r api.RegionRequest, image io.Reader,
+) (*api.RegionResult, error) {
+	return postImage[api.RegionResult](ctx, c, prefix+"/regions", r, image)
+}
+
+// MatchRegions says which region of a picture each expression means.
+func (c *Client) MatchRegions(
+	ctx context.Context, r api.RegionMatchRequest, image io.Reader,
+) (*api.RegionResult, error) {
+	return postImage[api.RegionResult](ctx, c, prefix+"/regions/match", r, image)
+}
+
 // Document returns a document of an index by its id.
 func (c *Client) Document(ctx context.Context, index, id string) (*api.Document, error) {
 	return get[api.Document](ctx, c, documentPath(index, id))

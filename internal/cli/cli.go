@@ -122,7 +122,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.explainCommand(), a.regionCommand(),
 		a.evalCommand(), a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.serveCommand(), a.keyCommand(),
-		a.mcpCommand(), a.versionCommand(),
+		a.mcpCommand(), a.manCommand(), a.versionCommand(),
 	)
 	root.AddCommand(topicCommands()...)
 	root.SetHelpCommand(a.helpCommand())

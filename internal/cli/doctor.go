@@ -10,14 +10,16 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var selfTest bool
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine processor, models and data folder",
 		Long: `Examine processor, built-in models and data folder, and say what is wrong.
 
-The speed of matrix products is measured on one core for a moment.`,
+The speed of matrix products is measured on one core for a moment. With --self-test a question about a
+sample that is inside the program is answered too: no file and no network are needed.`,
 		Example: `  evident doctor
-  evident doctor --json`,
+  evident doctor --self-test --json`,
 		Annotations: exitCodes("0 all well · 2 a check failed"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -25,6 +27,9 @@ The speed of matrix products is measured on one core for a moment.`,
 			report, err := evident.Examine(cmd.Context(), a.dataFolder(), cache)
 			if err != nil {
 				return err
+			}
+			if selfTest {
+				report.Checks = append(report.Checks, evident.SelfTest(cmd.Context(), cache))
 			}
 			if a.out.json {
 				err = a.out.printJSON(report)
@@ -37,6 +42,8 @@ The speed of matrix products is measured on one core for a moment.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&selfTest, "self-test", false, "also answer a question about a built-in sample")
+	return cmd
 }
 
 func (a *app) printExamination(e *evident.Examination) {

@@ -53,6 +53,8 @@ func DecodeQuery(values url.Values, into any) error {
 		switch {
 		case at < 0: // the check names it
 			object[name] = given[0]
+		case shape.Fields[at].Shape.Kind == Array && shape.Fields[at].Shape.Items.Kind == Object:
+			object[name] = embedded(given[0]) // a form writes a list of objects as JSON
 		case shape.Fields[at].Shape.Kind == Array:
 			object[name] = listOf(given)
 		case len(given) > 1:
@@ -65,6 +67,15 @@ func DecodeQuery(values url.Values, into any) error {
 		return invalid("a parameter is given more than once", repeated...)
 	}
 	return fill(object, into, "query ")
+}
+
+// embedded reads JSON in a field of a form; what is none stays a text.
+func embedded(text string) any {
+	value, err := parse([]byte(text))
+	if err != nil {
+		return text
+	}
+	return value
 }
 
 func listOf(texts []string) []any {

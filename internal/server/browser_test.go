@@ -328,7 +328,8 @@ func TestBrowserAccess(t *testing.T) {
 		"page": s.URL + "/read/default/" + pdf + "?page=1&span=258-272", "look-choose": s.URL + "/look",
 		"look-maps": s.URL + "/look?image=" + red + "&texts=a+dog", "search": s.URL + "/search?q=bridge", "search-nothing": s.URL + "/search?q=zebra",
 		"search-images": s.URL + "/search?kind=images&q=red", "library": s.URL + "/library", "jobs": s.URL + "/jobs",
-		"status": s.URL + "/status", "docs": s.URL + "/docs", "errors": s.URL + "/docs/errors", "error": s.URL + "/docs/errors/no-index",
+		"region-choose": s.URL + "/region", "region": s.URL + "/region?image=" + red,
+		"region-box": s.URL + "/region?image=" + red + "&box=2,2,12,12&labels=a+wall%0Aa+dog", "status": s.URL + "/status", "docs": s.URL + "/docs", "errors": s.URL + "/docs/errors", "error": s.URL + "/docs/errors/no-index",
 		"fault": s.URL + "/read/default/0000000000000000", "login": s.URL + "/login",
 	}
 	checked := 0
@@ -404,4 +405,37 @@ func axeCore(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(source)
+}
+
+// TestBrowserRegion paints a part of a picture and sees which name fits it, by mouse and by keys.
+func TestBrowserRegion(t *testing.T) {
+	b := openBrowser(t)
+	s := real(t)
+	name, at, want := "red.png", [4]float64{0.2, 0.2, 0.8, 0.8}, ""
+	if _, err := os.Stat(filepath.Join(s.folder, "dog-human.jpg")); err == nil {
+		name, at, want = "dog-human.jpg", [4]float64{0.45, 0.08, 0.66, 0.3}, "dog"
+	}
+	b.open(s.URL + "/region?image=" + s.id(name))
+	b.run(chromedp.WaitVisible(chromedp.CSS("canvas")), chromedp.SendKeys(chromedp.CSS("#labels"), "dog\nhuman face\ngrass\nsky"))
+	stroke := `(() => { const c = document.querySelector("canvas"), r = c.getBoundingClientRect();
+		const p = (type, x, y) => c.dispatchEvent(new PointerEvent(type, { clientX: r.x + x * r.width, clientY: r.y + y * r.height, button: 0, pointerId: 1, bubbles: true }));
+		c.setPointerCapture = () => {};
+		p("pointerdown", %[1]g, %[2]g); p("pointermove", (%[1]g + %[3]g) / 2, (%[2]g + %[4]g) / 2); p("pointermove", %[3]g, %[4]g); p("pointerup", %[3]g, %[4]g); })()`
+	b.run(chromedp.Click(chromedp.CSS("[data-tool=box]")),
+		chromedp.Evaluate[chromedp.Void](fmt.Sprintf(stroke, at[0], at[1], at[2], at[3])),
+		chromedp.WaitVisible(chromedp.CSS("[data-results] .bar")))
+	best := value[string](b, `document.querySelector("[data-results] .bar span").textContent`)
+	t.Logf("%s after %s ms", best, value[string](b, `document.querySelector("[data-took]").dataset.took`))
+	if want != "" && best != want {
+		t.Errorf("the region is %q, want %q", best, want)
+	}
+	b.run(chromedp.Click(chromedp.CSS("[data-results] button")), when(`document.querySelector("#live").textContent.startsWith("The map")`))
+	b.shot("region-painted")
+	b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("canvas").focus()`),
+		chromedp.KeyEvent("b"), chromedp.KeyEvent("\r"), when(`document.querySelector("[data-results] .bar")`))
+	painted := value[float64](b, `(() => { const c = document.querySelector("canvas"); const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n / (c.width * c.height); })()`)
+	if painted < 0.01 {
+		t.Errorf("only %.4f of the picture is painted", painted)
+	}
+	b.onlyThisMachine(s)
 }

@@ -30,6 +30,7 @@ func pageRoutes() []route {
 		page("GET", "/read/{index}/{id}", openapi.Read, (*Server).readPage),
 		page("GET", "/look", openapi.Read, (*Server).lookPage),
 		page("POST", "/look", openapi.Read, (*Server).lookUpload),
+		page("GET", "/region", openapi.Read, (*Server).regionPage),
 		page("GET", "/library", openapi.Read, (*Server).libraryPage),
 		page("GET", "/jobs", openapi.Read, (*Server).jobsPage),
 		page("POST", "/jobs", openapi.Admin, (*Server).jobsForm),
@@ -259,20 +260,28 @@ func linesOf(text string) []string {
 }
 
 func (s *Server) choosePicture(c *call, index string) (*reply, error) {
+	tiles, next, err := s.pictures(c, index, "/look")
+	if err != nil {
+		return nil, err
+	}
+	return s.show(c, 0, "look", "Look", web.Look{Tiles: tiles, Next: next})
+}
+
+// pictures lists pictures of an index to choose from, and the address of the next ones.
+func (s *Server) pictures(c *call, index, page string) (tiles []web.Tile, next string, err error) {
 	list, err := s.service.Documents(c.Context(), index, api.DocumentQuery{
 		Kind: "image", Limit: picturesPage, Cursor: c.FormValue("cursor"),
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	body := web.Look{}
 	for _, d := range list.Documents {
-		body.Tiles = append(body.Tiles, web.NewTile(index, d.ID, d.Path, *d.Image))
+		tiles = append(tiles, web.NewTile(index, d.ID, d.Path, *d.Image))
 	}
 	if list.Next != "" {
-		body.Next = "/look?cursor=" + url.QueryEscape(list.Next)
+		next = page + "?cursor=" + url.QueryEscape(list.Next)
 	}
-	return s.show(c, 0, "look", "Look", body)
+	return tiles, next, nil
 }
 
 // lookUpload explains a picture that came with a form, and goes to the explanation's address.

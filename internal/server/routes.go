@@ -106,7 +106,7 @@ var routes = append(apiRoutes(), append(openAIRoutes(), append(operationRoutes()
 
 func apiRoutes() []route {
 	var all []route
-	for _, part := range [][]route{askRoutes(), imageRoutes(), documentRoutes(), jobRoutes()} {
+	for _, part := range [][]route{askRoutes(), imageRoutes(), regionRoutes(), documentRoutes(), jobRoutes()} {
 		all = append(all, part...)
 	}
 	return all

@@ -175,7 +175,7 @@ func TestErrorPages(t *testing.T) {
 func TestExamplesWork(t *testing.T) {
 	s := start(t, nil)
 	for _, r := range routes {
-		if r.Example == nil || r.Path == apiPath+"/explanations" {
+		if r.Example == nil || strings.Contains(r.Path, "/explanations") || strings.Contains(r.Path, "/regions") {
 			continue
 		}
 		encoded, err := json.Marshal(r.Example)

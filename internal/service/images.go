@@ -147,7 +147,8 @@ func (s *Service) Embed(
 // kept is an explanation that can still be drawn.
 type kept struct {
 	wire  api.Explanation
-	drawn *evident.Explanation
+	drawn *evident.Explanation // nil of regions
+	heats [][]byte             // maps of regions, as PNG
 	bytes int
 }
 
@@ -247,9 +248,18 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
+// explanation returns what is kept of an explanation; regions are none.
+func (s *Service) explanation(id string) (*kept, error) {
+	k, err := s.kept.find(id)
+	if err == nil && k.drawn == nil {
+		err = api.NewProblem("not-found", "there is no explanation "+quoted(id))
+	}
+	return k, err
+}
+
 // Explanation returns one that is still kept.
 func (s *Service) Explanation(id string) (*api.Explanation, error) {
-	k, err := s.kept.find(id)
+	k, err := s.explanation(id)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +268,7 @@ func (s *Service) Explanation(id string) (*api.Explanation, error) {
 
 // Overlay draws an explanation.
 func (s *Service) Overlay(ctx context.Context, id string, q api.OverlayQuery) (im image.Image, err error) {
-	k, err := s.kept.find(id)
+	k, err := s.explanation(id)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +283,7 @@ func (s *Service) Overlay(ctx context.Context, id string, q api.OverlayQuery) (i
 
 // Picture returns the picture of an explanation for display.
 func (s *Service) Picture(ctx context.Context, id string) (im image.Image, err error) {
-	k, err := s.kept.find(id)
+	k, err := s.explanation(id)
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +321,7 @@ func (s *Service) RawMap(id string, n int) (values []float32, width, height int,
 }
 
 func (s *Service) keptMap(id string, n int) (*kept, error) {
-	k, err := s.kept.find(id)
+	k, err := s.explanation(id)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ func codeOf(err error) string {
 	var question *evident.QuestionError
 	var text *evident.TextError
 	var size *evident.PhotoSizeError
+	var mask *evident.MaskError
 	var refusal *extract.Refusal
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -34,6 +35,8 @@ func codeOf(err error) string {
 		return "bad-question"
 	case errors.As(err, &text):
 		return "bad-text"
+	case errors.As(err, &mask):
+		return "bad-mask"
 	case errors.As(err, &size):
 		return "image-too-large"
 	case errors.Is(err, evident.ErrTruncated):

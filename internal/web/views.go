@@ -80,8 +80,8 @@ type Hit struct {
 
 // Tile is a picture in a grid.
 type Tile struct {
-	Path, Name, Look, Like, Thumb, Score string
-	Width, Height                        int
+	Path, Name, Look, Region, Like, Thumb, Score string
+	Width, Height                                int
 }
 
 // NewAnswered turns an answer into cards.
@@ -223,8 +223,9 @@ func NewTile(index, id, name string, size api.HitImage) Tile {
 	at := "/api/" + api.Version + "/indexes/" + url.PathEscape(index) + "/documents/" + id
 	return Tile{
 		Path: name, Name: filepath.Base(name), Look: "/look?image=" + id,
-		Like:  "/search?kind=images&like=" + id,
-		Thumb: at + "/image?side=" + strconv.Itoa(thumbSide), Width: size.Width, Height: size.Height,
+		Region: "/region?image=" + id,
+		Like:   "/search?kind=images&like=" + id,
+		Thumb:  at + "/image?side=" + strconv.Itoa(thumbSide), Width: size.Width, Height: size.Height,
 	}
 }
 

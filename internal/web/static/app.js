@@ -137,5 +137,6 @@ addEventListener("keydown", (event) => {
 });
 
 if (document.body.dataset.view === "look") import("/static/look.js");
+if (document.body.dataset.view === "region") import("/static/region.js");
 if (document.body.dataset.view === "jobs") import("/static/jobs.js");
 if (document.body.dataset.view === "read") $("mark.here, rect[data-box]")?.scrollIntoView({ block: "center" });

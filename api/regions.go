@@ -1,0 +1,94 @@
+package api
+
+// RegionRequest asks about regions of a picture: one of the index, or an uploaded file "image".
+type RegionRequest struct {
+	Image   string       `json:"image,omitempty" doc:"id of a picture of the index" max:"64"`
+	Index   string       `json:"index,omitempty" doc:"name of the index; the first one by default"`
+	Masks   []RegionMask `json:"masks" doc:"the regions; in a form: the list as JSON" min:"1" max:"64"`
+	Labels  []string     `json:"labels,omitempty" doc:"names that each region is compared with" max:"64" each:"1,300"`
+	Vectors bool         `json:"vectors,omitempty" doc:"return the vectors"`
+	Similar int          `json:"similar,omitempty" doc:"pictures of the index that show the same, for each region" min:"1" max:"50"`
+}
+
+// RegionMatchRequest asks which region of a picture each expression means.
+type RegionMatchRequest struct {
+	Image       string       `json:"image,omitempty" doc:"id of a picture of the index" max:"64"`
+	Index       string       `json:"index,omitempty" doc:"name of the index; the first one by default"`
+	Masks       []RegionMask `json:"masks" doc:"the regions; in a form: the list as JSON" min:"1" max:"64"`
+	Expressions []string     `json:"expressions" doc:"such as: the brown dog on the left" min:"1" max:"64" each:"1,300"`
+}
+
+// RegionMask is a part of a picture, told by exactly one of its fields beside the name, in pixels of the
+// picture.
+type RegionMask struct {
+	Name     string      `json:"name,omitempty" max:"100"`
+	Box      []float64   `json:"box,omitempty" doc:"left, top, right, bottom" min:"4" max:"4"`
+	Polygon  []float64   `json:"polygon,omitempty" doc:"x, y, x, y, …" min:"6" max:"20000"`
+	Polygons [][]float64 `json:"polygons,omitempty" doc:"several polygons" min:"1" max:"1000"`
+	Circle   []float64   `json:"circle,omitempty" doc:"x, y, radius" min:"3" max:"3"`
+	RLE      *RLE        `json:"rle,omitempty" doc:"COCO's compressed run lengths"`
+	PNG      string      `json:"png,omitempty" doc:"a black and white PNG in base64; fitted to the picture"`
+}
+
+// RLE is a mask as COCO stores it, compressed.
+type RLE struct {
+	Size   [2]int `json:"size" doc:"height and width"`
+	Counts string `json:"counts"`
+}
+
+// RegionResult is what was found out about regions.
+type RegionResult struct {
+	ID      string             `json:"id" doc:"names the maps in paths while they are kept"`
+	Model   string             `json:"model"`
+	Method  string             `json:"method" doc:"that made the vectors"`
+	Image   string             `json:"image,omitempty"`
+	Path    string             `json:"path,omitempty"`
+	Width   int                `json:"width" doc:"of the picture, in pixels"`
+	Height  int                `json:"height"`
+	Regions []Region           `json:"regions"`
+	Matches []RegionMatch      `json:"matches,omitempty"`
+	Notes   []string           `json:"notes,omitempty"`
+	TookMS  map[string]float64 `json:"took_ms" doc:"milliseconds by stage, and total"`
+}
+
+// Region is a region and what is known of it.
+type Region struct {
+	Mask    string        `json:"mask" doc:"its name"`
+	Area    float64       `json:"area" doc:"share of the picture"`
+	Box     [4]int        `json:"box" doc:"left, top, right, bottom in pixels, the last two not inside"`
+	Dice    float64       `json:"dice" doc:"0 to 1: how well the vector's own map fits the mask"`
+	Vector  []float32     `json:"vector,omitempty" doc:"of length 1"`
+	Labels  []RegionLabel `json:"labels" doc:"best first"`
+	Similar []RegionHit   `json:"similar,omitempty" doc:"pictures that show the same, best first"`
+	Heat    string        `json:"heat" doc:"path of the vector's own map as grey PNG"`
+}
+
+// RegionLabel is a name and how well it fits a region.
+type RegionLabel struct {
+	Text       string  `json:"text"`
+	Score      float64 `json:"score" doc:"0 to 1: probability among the names given; of a single one, how surely it is seen"`
+	Similarity float64 `json:"similarity"`
+}
+
+// RegionHit is a picture that shows what a region shows, and where in it.
+type RegionHit struct {
+	ImageHit ImageHit `json:"hit"`
+	Peak     [2]int   `json:"peak" doc:"x, y of the pixel where it is seen most"`
+	Box      [4]int   `json:"box" doc:"left, top, right, bottom of where it is seen at least half as much"`
+	Words    string   `json:"words" doc:"where, in a sentence"`
+}
+
+// RegionMatch is the region that an expression means.
+type RegionMatch struct {
+	Text     string       `json:"text"`
+	Mask     string       `json:"mask" doc:"name of the region that fits best; empty where none fits"`
+	Presence float64      `json:"presence" doc:"0 to 1: how surely the best region shows the expression at all"`
+	Ranking  []RankedMask `json:"ranking" doc:"best first"`
+}
+
+// RankedMask is a region and how well an expression fits it.
+type RankedMask struct {
+	Mask       string  `json:"mask"`
+	Score      float64 `json:"score" doc:"0 to 1: probability among the regions"`
+	Similarity float64 `json:"similarity"`
+}

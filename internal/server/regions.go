@@ -1,0 +1,117 @@
+package server
+
+import (
+	"evident/api"
+	"evident/internal/openapi"
+	"evident/internal/web"
+)
+
+func regionRoutes() []route {
+	problems := and(looking, "bad-mask", "empty-index", "other-model")
+	return []route{
+		{handle: (*Server).regions, Route: openapi.Route{
+			Method: "POST", Path: apiPath + "/regions", Tag: "Regions", Access: openapi.Read,
+			Summary: "What regions of a picture are: vectors, names that fit, pictures that show the same",
+			Doc:     "By MaskInversion, or where names are given by what names regions best with the model.",
+			Body:    &api.RegionRequest{}, Upload: true, Results: ofJSON(&api.RegionResult{}, tookHeader), Problems: problems,
+			Example: map[string]any{
+				"image": "3f1c0d7a9b2e4455", "labels": []string{"cat", "dog"},
+				"masks": []any{map[string]any{"name": "left", "box": []int{10, 10, 120, 200}}},
+			},
+		}},
+		{handle: (*Server).matchRegions, Route: openapi.Route{
+			Method: "POST", Path: apiPath + "/regions/match", Tag: "Regions", Access: openapi.Read,
+			Summary: "Which region of a picture each expression means",
+			Body:    &api.RegionMatchRequest{}, Upload: true, Results: ofJSON(&api.RegionResult{}, tookHeader), Problems: problems,
+			Example: map[string]any{
+				"image": "3f1c0d7a9b2e4455", "expressions": []string{"the dog on the left"},
+				"masks": []any{map[string]any{"box": []int{10, 10, 120, 200}}, map[string]any{"box": []int{150, 10, 300, 200}}},
+			},
+		}},
+		{handle: (*Server).regionHeat, Route: openapi.Route{
+			Method: "GET", Path: apiPath + "/regions/{id}/maps/{n}/heat.png", Tag: "Regions", Access: openapi.Read,
+			Summary: "Where a region's vector is seen, in grey", Paths: map[string]openapi.Param{"id": ofKept, "n": ofMap},
+			Results: ofBytes("image/png"), Problems: []string{"not-found"},
+		}},
+	}
+}
+
+func (s *Server) regions(c *call) (*reply, error) {
+	var r api.RegionRequest
+	upload, err := c.decodeUpload(&r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.service.Regions(c.Context(), r, upload)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{json: found, took: found.TookMS}, nil
+}
+
+func (s *Server) matchRegions(c *call) (*reply, error) {
+	var r api.RegionMatchRequest
+	upload, err := c.decodeUpload(&r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.service.MatchRegions(c.Context(), r, upload)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{json: found, took: found.TookMS}, nil
+}
+
+func (s *Server) regionHeat(c *call) (*reply, error) {
+	if err := c.none(); err != nil {
+		return nil, err
+	}
+	heat, err := s.service.RegionHeat(c.PathValue("id"), c.number("n"))
+	if err != nil {
+		return nil, err
+	}
+	return ofContent("image/png", heat), nil
+}
+
+// regionPage shows a picture to paint on; without JavaScript a box is typed instead.
+func (s *Server) regionPage(c *call) (*reply, error) {
+	id := c.FormValue("image")
+	index, err := s.service.IndexName(c.FormValue("index"))
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		tiles, next, err := s.pictures(c, index, "/region")
+		if err != nil {
+			return nil, err
+		}
+		return s.show(c, 0, "region", "Region", web.RegionPage{Tiles: tiles, Next: next})
+	}
+	d, _, err := s.service.Document(c.Context(), index, id)
+	if err != nil {
+		return nil, err
+	}
+	if d.Image == nil {
+		return nil, api.NewProblem("not-an-image", d.Source.Path+" is no picture")
+	}
+	body := web.RegionOf(index, d, c.FormValue("labels"), c.FormValue("box"))
+	box, ok := web.ParseBox(body.Box)
+	if !ok {
+		return s.show(c, 0, "region", body.Name, body)
+	}
+	found, err := s.service.Regions(c.Context(), api.RegionRequest{
+		Image: id, Index: index, Masks: []api.RegionMask{{Name: "box", Box: box}},
+		Labels: linesOf(body.Labels), Similar: similarShown,
+	}, nil)
+	if c.Context().Err() != nil {
+		return nil, err
+	}
+	var status int
+	if body.Problem, status = s.problemOf(err); err == nil {
+		body.Found(index, found)
+	}
+	return s.show(c, status, "region", body.Name, body)
+}
+
+// similarShown is how many pictures that show the same a page lists.
+const similarShown = 4

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"testing"
+
+	"evident/api"
+	"evident/client"
+)
+
+func TestRegions(t *testing.T) {
+	s := start(t, nil)
+	id := s.id("red.png") // 24 × 16
+	var left bytes.Buffer
+	mask := image.NewGray(image.Rect(0, 0, 24, 16))
+	for y := range 16 {
+		for x := range 11 {
+			mask.SetGray(x, y, color.Gray{255})
+		}
+	}
+	if err := png.Encode(&left, mask); err != nil {
+		t.Fatal(err)
+	}
+	request := map[string]any{
+		"image": id, "labels": []string{"a red wall", "a horse", "a cup"}, "similar": 1, "vectors": true,
+		"masks": []any{
+			map[string]any{"name": "box", "box": []float64{0, 0, 11, 16}},
+			map[string]any{"name": "painted", "png": base64.StdEncoding.EncodeToString(left.Bytes())},
+			map[string]any{"name": "corner", "polygon": []float64{12, 0, 24, 0, 24, 7}},
+		},
+	}
+	var r api.RegionResult
+	s.do("POST", apiPath+"/regions", request).status(200).json(&r)
+	if len(r.Regions) != 3 || r.Width != 24 || r.Image != id || r.TookMS["maskinv"] == 0 {
+		t.Fatalf("got %+v", r)
+	}
+	sum := 0.0
+	for i, a := range r.Regions[0].Vector {
+		sum += float64(a) * float64(a)
+		if b := r.Regions[1].Vector[i]; math.Abs(float64(a-b)) > 1e-5 {
+			t.Fatalf("value %d of the same region differs by how it is told: %g and %g", i, a, b)
+		}
+	}
+	if math.Abs(sum-1) > 1e-3 || r.Regions[0].Box != [4]int{0, 0, 11, 16} || r.Regions[0].Area != 11.0/24 {
+		t.Errorf("length² %g, box %v, area %g", sum, r.Regions[0].Box, r.Regions[0].Area)
+	}
+	for _, one := range r.Regions {
+		total := 0.0
+		for _, l := range one.Labels {
+			total += l.Score
+		}
+		if len(one.Labels) != 3 || math.Abs(total-1) > 1e-6 || one.Labels[0].Score < one.Labels[2].Score {
+			t.Errorf("labels of %s: %+v", one.Mask, one.Labels)
+		}
+		if len(one.Similar) != 1 || one.Similar[0].ImageHit.ID != s.id("blue.png") {
+			t.Errorf("similar to %s: %+v", one.Mask, one.Similar)
+		}
+		heat, err := png.Decode(bytes.NewReader(s.do("GET", one.Heat, nil).status(200).body))
+		if err != nil || heat.Bounds().Dx() != 24 || heat.Bounds().Dy() != 16 {
+			t.Errorf("map of %s: %v", one.Mask, err)
+		}
+	}
+	s.do("GET", apiPath+"/explanations/"+r.ID, nil).problem("not-found")
+	s.do("GET", apiPath+"/regions/"+r.ID+"/maps/3/heat.png", nil).problem("not-found")
+}
+
+func TestMatchRegions(t *testing.T) {
+	s := start(t, nil)
+	c, err := client.New(s.URL, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	masks := []api.RegionMask{{Name: "l", Box: []float64{0, 0, 12, 20}}, {Name: "r", Circle: []float64{20, 10, 5}}}
+	r, err := c.MatchRegions(t.Context(), api.RegionMatchRequest{
+		Masks: masks, Expressions: []string{"the dark side", "a dot"},
+	}, bytes.NewReader(picture(t, 30, 20, image.Black)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Matches) != 2 || len(r.Matches[0].Ranking) != 2 || r.Matches[1].Text != "a dot" {
+		t.Errorf("got %+v", r.Matches)
+	}
+}
+
+func TestMasksRefused(t *testing.T) {
+	s := start(t, nil)
+	id := s.id("red.png")
+	for name, c := range map[string]struct {
+		mask any
+		code string
+	}{
+		"outside":       {map[string]any{"box": []float64{50, 50, 60, 60}}, "bad-mask"},
+		"empty":         {map[string]any{"box": []float64{5, 5, 5, 5}}, "bad-mask"},
+		"no PNG":        {map[string]any{"png": "AAAA"}, "bad-mask"},
+		"no base64":     {map[string]any{"png": "!"}, "bad-mask"},
+		"bad runs":      {map[string]any{"rle": map[string]any{"size": []int{16, 24}, "counts": "~~"}}, "bad-mask"},
+		"two ways":      {map[string]any{"box": []float64{0, 0, 5, 5}, "circle": []float64{3, 3, 2}}, "ambiguous"},
+		"none":          {map[string]any{"name": "x"}, "ambiguous"},
+		"box of three":  {map[string]any{"box": []float64{0, 0, 5}}, "invalid-request"},
+		"unknown field": {map[string]any{"boxes": []float64{0, 0, 5}}, "invalid-request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.do("POST", apiPath+"/regions", map[string]any{"image": id, "masks": []any{c.mask}}).problem(c.code)
+		})
+	}
+	many := make([]any, 65)
+	for i := range many {
+		many[i] = map[string]any{"box": []float64{0, 0, 5, 5}}
+	}
+	s.do("POST", apiPath+"/regions", map[string]any{"image": id, "masks": many}).problem("invalid-request")
+}

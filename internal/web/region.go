@@ -1,0 +1,75 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+
+	"evident/api"
+)
+
+// RegionPage is a picture whose parts are named, or pictures to choose from.
+type RegionPage struct {
+	Image, ID, Name, Labels, Box string
+	Width, Height                int
+	Boxes                        []api.PageBox
+	Regions                      []NamedRegion
+	Took                         string
+	Problem                      *api.Problem
+
+	Tiles []Tile
+	Next  string
+}
+
+// NamedRegion is a region and the names that were compared with it.
+type NamedRegion struct {
+	Mask, Dice, Heat string
+	Labels           []NamedLabel
+	Similar          []Tile
+}
+
+// NamedLabel is a name and how well it fits.
+type NamedLabel struct {
+	Text    string
+	Score   float64
+	Percent int
+}
+
+// RegionOf shows a picture of the index to be painted on.
+func RegionOf(index string, d *api.Document, labels, box string) RegionPage {
+	l := LookAt(index, d, "")
+	return RegionPage{
+		Image: l.Image, ID: l.ID, Name: l.Name, Width: l.Width, Height: l.Height, Labels: labels, Box: box,
+	}
+}
+
+// Found fills in what was found.
+func (p *RegionPage) Found(index string, r *api.RegionResult) {
+	p.Took = Took(r.TookMS)
+	for _, one := range r.Regions {
+		n := NamedRegion{Mask: one.Mask, Dice: strconv.FormatFloat(one.Dice, 'f', 2, 64), Heat: one.Heat}
+		for _, l := range one.Labels {
+			n.Labels = append(n.Labels, NamedLabel{l.Text, l.Score, int(100*l.Score + 0.5)})
+		}
+		for _, h := range one.Similar {
+			n.Similar = append(n.Similar, NewTile(index, h.ImageHit.ID, h.ImageHit.Path, h.ImageHit.Image))
+		}
+		p.Regions = append(p.Regions, n)
+		p.Boxes = append(p.Boxes, api.PageBox{
+			X: float64(one.Box[0]), Y: float64(one.Box[1]),
+			Width: float64(one.Box[2] - one.Box[0]), Height: float64(one.Box[3] - one.Box[1]),
+		})
+	}
+}
+
+// ParseBox reads four numbers with commas between them.
+func ParseBox(text string) ([]float64, bool) {
+	var box []float64
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil {
+			return nil, false
+		}
+		box = append(box, float64(n))
+	}
+	return box, len(box) == 4
+}
