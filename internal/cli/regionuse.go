@@ -237,7 +237,9 @@ func (a *app) regionMatchCommand() *cobra.Command {
 		Use:   "match IMAGE EXPRESSION…",
 		Short: "Say which region an expression means",
 		Long: `Say which of the regions each expression means, and which expression fits each region best. An
-expression that no region shows means none of them. JSON has both rankings.`,
+expression that no region shows means none of them. JSON has both rankings.
+
+The built-in model knows what things are, not where: "the dog on the left" of two dogs is a guess.`,
 		Example: `  evident region match photo.jpg "the brown dog" "a child" --mask masks.json
   evident region match photo.jpg "a red car" --mask cars.png#all --json | jq -r '.matches[0].mask'`,
 		Annotations: exitCodes("0 found · 1 no region fits any of the expressions · 2 error · 12 model missing · 13 model damaged"),
