@@ -38,7 +38,8 @@ type view struct {
 var views = []view{
 	{Name: "Ask", Path: "/ask"},
 	{Name: "Search", Path: "/search"},
-	{Name: "Look", Path: "/look"}, {Name: "Region", Path: "/region"},
+	{Name: "Look", Path: "/look"},
+	{Name: "Region", Path: "/region"},
 	{Name: "Library", Path: "/library"},
 	{Name: "Jobs", Path: "/jobs"},
 	{Name: "Status", Path: "/status"},
