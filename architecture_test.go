@@ -31,6 +31,7 @@ var floors = map[string]float64{
 	"internal/web":         2,
 	"api":                  1,
 	"mix":                  6,
+	"efficientqa":          6,
 	"store":                5,
 	"legrad":               6,
 	"maskinversion":        6.5, // moves vectors by LeGrad's maps
