@@ -79,7 +79,7 @@ func Examine(ctx context.Context, dir string, o Options) (*Examination, error) {
 	for _, m := range kernel.Measure() {
 		e.GEMM[m.Precision] = GEMM{m.GFLOPS, m.Peak, m.Fraction}
 	}
-	for _, m := range models.All {
+	for _, m := range models.Embedded() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -122,6 +122,13 @@ func tryModel(ctx context.Context, name, cacheDir string) (string, error) {
 			return "", err
 		}
 		return "loads; " + v.model.Packed.String(), nil
+	}
+	if name == models.Phrase {
+		encoder, err := loadPhraseEncoder(Options{CacheDir: cacheDir})
+		if err != nil {
+			return "", err
+		}
+		return "loads; " + encoder.Packed().String(), nil
 	}
 	reader, err := loadReader(Options{Fast: name == models.Fast, CacheDir: cacheDir})
 	if err != nil {
