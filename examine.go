@@ -179,7 +179,16 @@ func examineData(ctx context.Context, dir string) Check {
 	if stats.Pictures > 0 {
 		pictures = fmt.Sprintf("%d pictures, ", stats.Pictures)
 	}
-	c.Detail = fmt.Sprintf("%d documents, %d passages, %swhole", stats.Documents, stats.Passages, pictures)
+	phrases := ""
+	if index.HasPhrases() {
+		stats, err := phraseStats(dir)
+		if err = errors.Join(err, verifyPhrases(dir)); err != nil {
+			c.OK, c.Detail = false, err.Error()
+			return c
+		}
+		phrases = fmt.Sprintf("%d phrases, ", stats.Vectors)
+	}
+	c.Detail = fmt.Sprintf("%d documents, %d passages, %s%swhole", stats.Documents, stats.Passages, pictures, phrases)
 	return c
 }
 

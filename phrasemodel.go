@@ -15,8 +15,7 @@ type PhraseOptions struct {
 	Model fs.FS  // folder of a phrase encoder; nil means the built-in one
 	Name  string // of that folder, for errors
 
-	// Int8 multiplies bytes where the CPU can: faster, less exact. Phrases made so are not mixed with
-	// others.
+	// Int8 multiplies bytes where the CPU can: faster, less exact. The space of the vectors is the same.
 	Int8 bool
 }
 
@@ -43,10 +42,8 @@ func loadPhraseEncoder(o Options) (*phraseEncoder, error) {
 		return nil, fmt.Errorf("load phrase encoder %s: %w", name, &sentinelError{ErrModelMissing, err})
 	}
 	opts := efficientqa.LoadOptions{CacheDir: o.CacheDir, Base: models.Open}
-	tag := "phrases " + identity
 	if o.Phrases.Int8 {
 		opts.Precision = nn.Int8
-		tag += " int8"
 	}
 	encoder, err := efficientqa.LoadEncoder(files, opts)
 	switch {
@@ -55,7 +52,7 @@ func loadPhraseEncoder(o Options) (*phraseEncoder, error) {
 	case err != nil:
 		return nil, fmt.Errorf("load phrase encoder %s: %w", name, &sentinelError{ErrDamaged, err})
 	}
-	return &phraseEncoder{encoder, tag}, nil
+	return &phraseEncoder{encoder, "phrases " + identity}, nil
 }
 
 // phraseEncoder returns the encoder, which the first caller loads.

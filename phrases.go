@@ -48,6 +48,36 @@ func (x *Index) HasPhrases() bool {
 	return err == nil
 }
 
+// phraseStats returns the sizes of the phrases of an index, of whatever model they are.
+func phraseStats(dir string) (stats vector.Stats, err error) {
+	opened, err := vector.Open(filepath.Join(dir, phraseFolder))
+	if err != nil {
+		return stats, public(err)
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	s, err := opened.Snapshot()
+	if err != nil {
+		return stats, public(err)
+	}
+	defer s.Release()
+	return s.Stats(), nil
+}
+
+// verifyPhrases reads all vectors of an index and returns the first damage it finds.
+func verifyPhrases(dir string) (err error) {
+	opened, err := vector.Open(filepath.Join(dir, phraseFolder))
+	if err != nil {
+		return public(err)
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	s, err := opened.Snapshot()
+	if err != nil {
+		return public(err)
+	}
+	defer s.Release()
+	return public(s.Verify())
+}
+
 // AddPhrases brings the phrases up to date with the passages: it encodes what is new, and forgets
 // what is gone. Phrases of another model are replaced. When ctx ends, what was encoded so far is kept:
 // the error then matches ctx.Err(), and the same call later goes on from there.
