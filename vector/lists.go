@@ -19,10 +19,11 @@ const (
 	chunkVectors   = 1024 // assigned as one piece of work
 )
 
-// listsOf is the number of lists for so many vectors: 4·√n where they are not too short then. A query
-// looks at all centroids and at a share of the lists, so both have to grow slower than n.
+// listsOf is the number of lists for so many vectors: 2·√n where they are not too short then. A query
+// looks at all centroids and at a share of the lists, so both have to grow slower than n; making lists
+// takes n times their number.
 func listsOf(n int) int {
-	return max(1, min(int(4*math.Sqrt(float64(n))), n/listVectorsMin))
+	return max(1, min(int(2*math.Sqrt(float64(n))), n/listVectorsMin))
 }
 
 // vectors is what lists are made over: vectors of several segments, by number.

@@ -45,11 +45,11 @@ type Work struct {
 
 // Bounds of errors, in units of their size.
 const (
-	// codeErrors is ε of bits.go: how many times its typical size the error of an estimate is taken
-	// to be. The paper takes 1.9, where one vector in 17 exceeds it on one side in 35.
+	// codeErrors is ε of bits.go, the paper's: a score exceeds its bound in one of 40 vectors
+	// (TestEstimates). Such a vector is lost only if it is also among the best.
 	codeErrors = 1.9
-	// stepErrors is the same of rounding to the high plane, with errors of a twelfth of a step
-	// squared; of many coordinates together.
+	// stepErrors is the same of rounding to the high plane, where the typical error of a coordinate
+	// is a step over √12.
 	stepErrors = 4
 )
 
