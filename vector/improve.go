@@ -206,6 +206,7 @@ func (x *Index) adopt(ctx context.Context, m *merging, aside string, entry segme
 	if err != nil {
 		return errors.Join(err, os.Remove(aside))
 	}
+	defer x.adopting.Unlock()
 	defer func() { err = errors.Join(err, w.Close()) }()
 	deleted := make([]bool, len(m.draft.keys)) // of the new segment's groups
 	var segments []segmentEntry
@@ -249,13 +250,17 @@ func (m *merging) carry(marks []bool, source int, deleted []bool) {
 	}
 }
 
-// waitWriter is [Index.Writer] that waits for another writer to finish.
+// waitWriter returns a writer once no other is at work. x.adopting is held then.
 func (x *Index) waitWriter(ctx context.Context) (*Writer, error) {
 	for {
-		w, err := x.Writer()
-		var held *LockedError
-		if !errors.As(err, &held) {
-			return w, err
+		x.adopting.Lock()
+		w, err := x.writer()
+		if err == nil {
+			return w, nil
+		}
+		x.adopting.Unlock()
+		if held := new(LockedError); !errors.As(err, &held) {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():

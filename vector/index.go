@@ -20,6 +20,8 @@ type Index struct {
 
 	mu      sync.Mutex
 	current *Snapshot // nil after Close
+
+	adopting sync.Mutex // held while an improvement commits: a new writer waits for that
 }
 
 // Create makes an empty index in dir, which is made if need be, and opens it. If there is one

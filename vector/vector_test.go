@@ -136,24 +136,31 @@ func improve(t testing.TB, x *Index) int {
 	}
 }
 
-// expect checks that hits are those of a population, to within the error of a score: four times what
-// rounding unit vectors of 64 coordinates, after the rotation, to 16 bits costs at random. A hit may
-// stand in for another one of the same score.
+// expect checks that hits are those of a population.
 func expect(t *testing.T, q *Query, got, want []Hit) {
 	t.Helper()
+	if err := mismatch(q, got, want); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mismatch compares hits to within the error of a score: four times what rounding unit vectors of 64
+// coordinates, after the rotation, to 16 bits costs at random. A hit may stand in for another one of
+// the same score.
+func mismatch(q *Query, got, want []Hit) error {
 	norm := 0.0
 	for _, v := range q.Vector {
 		norm += float64(v) * float64(v)
 	}
-	tolerance := 2e-5 * math.Sqrt(norm)
 	if len(got) != len(want) {
-		t.Fatalf("%d hits, want %d", len(got), len(want))
+		return fmt.Errorf("%d hits, want %d", len(got), len(want))
 	}
 	for i := range got {
-		if d := math.Abs(float64(got[i].Score - want[i].Score)); d > tolerance {
-			t.Fatalf("hit %d is %v, want %v", i, got[i], want[i])
+		if d := math.Abs(float64(got[i].Score - want[i].Score)); d > 2e-5*math.Sqrt(norm) {
+			return fmt.Errorf("hit %d is %v, want %v", i, got[i], want[i])
 		}
 	}
+	return nil
 }
 
 func queries(seed uint64, dim, n int) []*Query {

@@ -56,6 +56,12 @@ type memory struct {
 // Writer takes the lock and returns a writer at the newest generation, or a [*LockedError]. Close
 // it after use.
 func (x *Index) Writer() (*Writer, error) {
+	x.adopting.Lock()
+	defer x.adopting.Unlock()
+	return x.writer()
+}
+
+func (x *Index) writer() (*Writer, error) {
 	held, err := filelock.Take(filepath.Join(x.dir, lockName))
 	if err != nil {
 		return nil, fmt.Errorf("write vector index %q: %w", x.dir, err)
