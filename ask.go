@@ -139,11 +139,7 @@ func (v *view) answer(result *mix.Result, mark func(store.PassageID, *Evidence))
 			if mark != nil {
 				mark(id, evidence)
 			}
-			if i == 0 {
-				c.Evidence = *evidence
-			} else if !pointsAt(&c, evidence) {
-				c.Also = append(c.Also, *evidence)
-			}
+			addPlace(&c, i, evidence)
 		}
 		a.Answers = append(a.Answers, c)
 	}
@@ -152,6 +148,15 @@ func (v *view) answer(result *mix.Result, mark func(store.PassageID, *Evidence))
 
 // nearestMax is how many passages an abstention shows.
 const nearestMax = 3
+
+// addPlace adds place number i of an answer, unless it is named already.
+func addPlace(c *Candidate, i int, e *Evidence) {
+	if i == 0 {
+		c.Evidence = *e
+	} else if !pointsAt(c, e) {
+		c.Also = append(c.Also, *e)
+	}
+}
 
 // pointsAt says whether a place is named already: passages overlap, so one place is found twice.
 func pointsAt(c *Candidate, e *Evidence) bool {

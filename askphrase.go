@@ -134,11 +134,7 @@ func (s *phraseSearch) answer(question string, o AskOptions) (*Answer, error) {
 				return nil, err
 			}
 			evidence.By = []string{ByPhrase}
-			if i == 0 {
-				c.Evidence = *evidence
-			} else if !pointsAt(&c, evidence) {
-				c.Also = append(c.Also, *evidence)
-			}
+			addPlace(&c, i, evidence)
 		}
 		a.Answers = append(a.Answers, c)
 	}
