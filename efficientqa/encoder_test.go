@@ -16,6 +16,7 @@ import (
 
 	"evident/internal/goldentest"
 	"evident/internal/weights"
+	"evident/models"
 	"evident/nn"
 )
 
@@ -199,9 +200,9 @@ func TestTrained(t *testing.T) {
 		t.Skip("NOT TESTED: EVIDENT_TEST_PHRASE names no folder with a trained phrase encoder and its golden.json")
 	}
 	g := readGolden(t, folder)
-	compare(t, load(t, os.DirFS(folder), LoadOptions{Precision: nn.FP32}), g, 12, 1e-4)
-	compare(t, load(t, os.DirFS(folder), LoadOptions{}), g, 12, 5e-2)
-	compare(t, load(t, os.DirFS(folder), LoadOptions{Precision: nn.Int8}), g, 12, 0.3)
+	compare(t, load(t, os.DirFS(folder), LoadOptions{Precision: nn.FP32, Base: models.Open}), g, 12, 1e-4)
+	compare(t, load(t, os.DirFS(folder), LoadOptions{Base: models.Open}), g, 12, 5e-2)
+	compare(t, load(t, os.DirFS(folder), LoadOptions{Precision: nn.Int8, Base: models.Open}), g, 12, 0.3)
 }
 
 // TestPhrasesAloneOrTogether: what a passage gives does not depend on its neighbours, and no text is
