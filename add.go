@@ -46,6 +46,8 @@ type AddReport struct {
 	Removed   int       `json:"removed"`
 	Skipped   []Skipped `json:"skipped"`
 	Seconds   float64   `json:"seconds"`
+
+	Phrases *PhraseReport `json:"phrases,omitempty"` // of [Index.AddPhrases], where the caller called it
 }
 
 // A commit makes what was read durable; between two there is at most so much.

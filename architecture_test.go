@@ -31,6 +31,7 @@ var floors = map[string]float64{
 	"internal/web":         2,
 	"api":                  1,
 	"mix":                  6,
+	"efficientqa":          6,
 	"store":                5,
 	"legrad":               6,
 	"maskinversion":        6.5, // moves vectors by LeGrad's maps
@@ -40,6 +41,7 @@ var floors = map[string]float64{
 	"model/clip":           4.4,
 	"model/siglip":         4.6,
 	"bm25":                 4,
+	"vector":               4,
 	"document":             4,
 	"nn":                   3,
 	"internal/extract":     3,
@@ -54,6 +56,7 @@ var floors = map[string]float64{
 	"internal/mapped":      1,
 	"internal/cells":       1,
 	"internal/filelock":    1,
+	"internal/durable":     1,
 	"internal/hub":         2,
 	"internal/heatmap":     4,
 	"internal/hub/hubtest": 1, // tests only: a model hub

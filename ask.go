@@ -2,6 +2,7 @@ package evident
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ type AskOptions struct {
 	Top       int     // distinct answers returned; 0 means 3
 	Passages  int     // passages read; 0 means 20
 	Threshold float64 // abstain below this probability; 0 means the model's own, below 0 never
+
+	// Engine is the method that answers: [EngineAuto], [EngineMix] or [EnginePhrase]; "" means auto.
+	Engine string
 }
 
 // CheckQuestion returns a [*QuestionError] for a question without words or with too many.
@@ -33,7 +37,8 @@ func CheckQuestion(question string) error {
 // error, when the best answer is too unlikely.
 //
 // The error is that of [CheckQuestion], [ErrEmptyIndex] when nothing was indexed, and
-// [ErrModelMissing] or [ErrDamaged] when the model cannot be loaded.
+// [ErrModelMissing] or [ErrDamaged] when the model cannot be loaded; with [EnginePhrase] also
+// [ErrNoPhrases] or [ErrOtherModel] when the index has no phrases of the model.
 func (x *Index) Ask(ctx context.Context, question string, o AskOptions) (*Answer, error) {
 	begun := time.Now()
 	if err := CheckQuestion(question); err != nil {
@@ -47,18 +52,53 @@ func (x *Index) Ask(ctx context.Context, question string, o AskOptions) (*Answer
 	if v.snapshot.Stats().Documents == 0 {
 		return nil, fmt.Errorf("ask index %q: %w", x.dir, ErrEmptyIndex)
 	}
+	answer, err := x.askWith(ctx, v, question, o)
+	if err != nil {
+		return nil, err
+	}
+	answer.TookMS["total"] = milliseconds(time.Since(begun))
+	return answer, nil
+}
+
+// askWith lets the engine answer that the options name.
+func (x *Index) askWith(ctx context.Context, v *view, question string, o AskOptions) (*Answer, error) {
+	switch o.Engine {
+	case EnginePhrase:
+		return x.askPhrases(ctx, v, question, o)
+	case EngineAuto, "":
+		if !x.HasPhrases() {
+			break
+		}
+		answer, err := x.askBoth(ctx, v, question, o)
+		if errors.Is(err, ErrModelMissing) || errors.Is(err, ErrOtherModel) || errors.Is(err, ErrNoPhrases) {
+			break // MIX needs no phrases; if its own model is missing it will say so
+		}
+		return answer, err
+	case EngineMix:
+	default:
+		return nil, fmt.Errorf("ask index %q: there is no engine %q", x.dir, o.Engine)
+	}
+	return x.askReader(ctx, v, &retriever{v.snapshot}, question, o, nil)
+}
+
+// askReader lets the joint reader answer from the passages of a retriever. mark, if not nil, adds to
+// every piece of evidence what its passage is known by.
+func (x *Index) askReader(
+	ctx context.Context, v *view, from mix.Retriever, question string, o AskOptions,
+	mark func(store.PassageID, *Evidence),
+) (*Answer, error) {
 	reader, err := x.loadReader()
 	if err != nil {
 		return nil, err
 	}
-	pipeline := &mix.Pipeline{Retriever: &retriever{v.snapshot}, Reader: reader}
+	pipeline := &mix.Pipeline{Retriever: from, Reader: reader}
 	result, err := pipeline.Answer(ctx, question, mix.Options{
 		Passages: o.Passages, Answers: o.Top, Threshold: o.Threshold,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask index %q: %w", x.dir, public(err))
 	}
-	answer, err := v.answer(result)
+	answer, err := v.answer(result, mark)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +106,6 @@ func (x *Index) Ask(ctx context.Context, question string, o AskOptions) (*Answer
 		"retrieve": milliseconds(result.Took.Retrieve),
 		"read":     milliseconds(result.Took.Read),
 		"combine":  milliseconds(result.Took.Combine),
-		"total":    milliseconds(time.Since(begun)),
 	}
 	return answer, nil
 }
@@ -74,9 +113,9 @@ func (x *Index) Ask(ctx context.Context, question string, o AskOptions) (*Answer
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // answer turns a result, which speaks of passages, into evidence, which speaks of documents.
-func (v *view) answer(result *mix.Result) (*Answer, error) {
+func (v *view) answer(result *mix.Result, mark func(store.PassageID, *Evidence)) (*Answer, error) {
 	a := &Answer{
-		Question: result.Question, Engine: "mix", Answers: []Candidate{},
+		Question: result.Question, Engine: EngineMix, Answers: []Candidate{},
 		Abstained: result.Abstained, Reason: result.Reason,
 	}
 	if result.Abstained {
@@ -97,11 +136,10 @@ func (v *view) answer(result *mix.Result) (*Answer, error) {
 			if err != nil {
 				return nil, err
 			}
-			if i == 0 {
-				c.Evidence = *evidence
-			} else if !pointsAt(&c, evidence) {
-				c.Also = append(c.Also, *evidence)
+			if mark != nil {
+				mark(id, evidence)
 			}
+			addPlace(&c, i, evidence)
 		}
 		a.Answers = append(a.Answers, c)
 	}
@@ -110,6 +148,15 @@ func (v *view) answer(result *mix.Result) (*Answer, error) {
 
 // nearestMax is how many passages an abstention shows.
 const nearestMax = 3
+
+// addPlace adds place number i of an answer, unless it is named already.
+func addPlace(c *Candidate, i int, e *Evidence) {
+	if i == 0 {
+		c.Evidence = *e
+	} else if !pointsAt(c, e) {
+		c.Also = append(c.Also, *e)
+	}
+}
 
 // pointsAt says whether a place is named already: passages overlap, so one place is found twice.
 func pointsAt(c *Candidate, e *Evidence) bool {

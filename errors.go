@@ -19,8 +19,10 @@ var (
 	ErrModelMissing = api.ErrModelMissing
 	// ErrEmptyIndex says that no document was indexed, so that nothing can be asked.
 	ErrEmptyIndex = api.ErrEmptyIndex
-	// ErrOtherModel says that the pictures of an index were seen by another model than is asked.
+	// ErrOtherModel says that pictures or phrases of an index were made with another model than is asked.
 	ErrOtherModel = api.ErrOtherModel
+	// ErrNoPhrases says that an index has no phrases, which one of the engines needs.
+	ErrNoPhrases = api.ErrNoPhrases
 	// ErrNoDocument says that a path is not in the index.
 	ErrNoDocument = api.ErrNoDocument
 	// ErrSpan says that a span is not within a stored text, or cuts a character.

@@ -17,7 +17,8 @@
 // and byte offsets into the stored text, which for plain UTF-8 files is the file itself. When the
 // documents do not answer, Answer.Abstained is true; that is a result, not an error.
 //
-// The method behind Ask is MIX, package mix. Nothing leaves the machine.
+// The method behind Ask is MIX, package mix. After [Index.AddPhrases] it is helped by EfficientQA,
+// package efficientqa, which can also answer alone ([AskOptions]). Nothing leaves the machine.
 //
 // Until version 1.0 the API may change with a note in CHANGELOG.md; JSON fields are only added.
 package evident
@@ -29,9 +30,11 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"evident/mix"
 	"evident/store"
+	"evident/vector"
 )
 
 // Options tunes [Open]. The zero value opens an index that exists, with the default model.
@@ -45,7 +48,8 @@ type Options struct {
 	// where it can be written to. "" means that nothing is kept.
 	CacheDir string
 
-	Vision VisionOptions // the model that sees pictures
+	Vision  VisionOptions // the model that sees pictures
+	Phrases PhraseOptions // the model that turns possible answers into vectors
 }
 
 // Index is an open data folder: stored documents, their passages and the search structures. Any
@@ -58,8 +62,14 @@ type Index struct {
 	adding sync.Mutex
 
 	loading sync.Mutex
-	reader  *mix.Reader // loaded by the first question
-	vision  *Vision     // loaded by the first picture
+	reader  *mix.Reader    // loaded by the first question
+	vision  *Vision        // loaded by the first picture
+	encoder *phraseEncoder // loaded by the first that needs phrases
+	phrases *vector.Index  // opened by the same
+
+	covered      *phraseView // of the state below
+	coveredState [2]uint32
+	lastRead     atomic.Int64 // nanoseconds that reading took
 }
 
 // Open opens the index in folder dir. Its error is [ErrNoIndex] where there is none and
@@ -95,17 +105,26 @@ func openOrCreate(dir string) (*store.Store, error) {
 }
 
 // Close lets go of the files. Questions that are being answered must be waited for.
-func (x *Index) Close() error { return x.store.Close() }
+func (x *Index) Close() error {
+	x.loading.Lock()
+	defer x.loading.Unlock()
+	err := x.store.Close()
+	if x.phrases != nil {
+		err = errors.Join(err, x.phrases.Close())
+	}
+	return err
+}
 
 // public joins the inner packages' errors with the sentinel that callers branch on.
 func public(err error) error {
 	var damaged *store.DamagedError
+	var held *vector.LockedError
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrNoIndex):
 		return &sentinelError{ErrNoIndex, err}
-	case errors.Is(err, store.ErrLocked):
+	case errors.Is(err, store.ErrLocked), errors.As(err, &held):
 		return &sentinelError{ErrLocked, err}
 	case errors.As(err, &damaged):
 		return &sentinelError{ErrDamaged, err}

@@ -79,7 +79,7 @@ func Examine(ctx context.Context, dir string, o Options) (*Examination, error) {
 	for _, m := range kernel.Measure() {
 		e.GEMM[m.Precision] = GEMM{m.GFLOPS, m.Peak, m.Fraction}
 	}
-	for _, m := range models.All {
+	for _, m := range models.Embedded() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -122,6 +122,13 @@ func tryModel(ctx context.Context, name, cacheDir string) (string, error) {
 			return "", err
 		}
 		return "loads; " + v.model.Packed.String(), nil
+	}
+	if name == models.Phrase {
+		encoder, err := loadPhraseEncoder(Options{CacheDir: cacheDir})
+		if err != nil {
+			return "", err
+		}
+		return "loads; " + encoder.Packed().String(), nil
 	}
 	reader, err := loadReader(Options{Fast: name == models.Fast, CacheDir: cacheDir})
 	if err != nil {
@@ -172,7 +179,16 @@ func examineData(ctx context.Context, dir string) Check {
 	if stats.Pictures > 0 {
 		pictures = fmt.Sprintf("%d pictures, ", stats.Pictures)
 	}
-	c.Detail = fmt.Sprintf("%d documents, %d passages, %swhole", stats.Documents, stats.Passages, pictures)
+	phrases := ""
+	if index.HasPhrases() {
+		stats, err := phraseStats(dir)
+		if err = errors.Join(err, verifyPhrases(dir)); err != nil {
+			c.OK, c.Detail = false, err.Error()
+			return c
+		}
+		phrases = fmt.Sprintf("%d phrases, ", stats.Vectors)
+	}
+	c.Detail = fmt.Sprintf("%d documents, %d passages, %s%swhole", stats.Documents, stats.Passages, pictures, phrases)
 	return c
 }
 

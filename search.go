@@ -140,7 +140,8 @@ type Status struct {
 	Documents int       `json:"documents"`
 	Passages  int       `json:"passages"`
 	Images    int       `json:"images"`
-	Bytes     int64     `json:"bytes"` // on disk
+	Phrases   int       `json:"phrases"` // vectors of possible answers
+	Bytes     int64     `json:"bytes"`   // on disk
 	Roots     []string  `json:"roots"`
 	Skipped   []Skipped `json:"skipped"`
 }
@@ -159,6 +160,14 @@ func (x *Index) Status() (*Status, error) {
 		Data: x.dir, Documents: stats.Documents, Passages: stats.Passages,
 		Images: stats.Pictures, Bytes: stats.Bytes,
 		Roots: []string{}, Skipped: []Skipped{},
+	}
+	if x.HasPhrases() {
+		phrases, err := phraseStats(x.dir)
+		if err != nil {
+			return nil, err
+		}
+		s.Phrases = phrases.Vectors
+		s.Bytes += phrases.Bytes
 	}
 	for _, r := range c.Roots {
 		s.Roots = append(s.Roots, r.Path)

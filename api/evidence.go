@@ -3,12 +3,13 @@ package api
 // Answer is what the documents say to a question.
 type Answer struct {
 	Question  string             `json:"question"`
-	Engine    string             `json:"engine" doc:"the method that answered"`
+	Engine    string             `json:"engine" doc:"the method that answered: mix, phrase, or auto for both"`
 	Answers   []Candidate        `json:"answers" doc:"most probable first; empty after abstaining"`
 	Abstained bool               `json:"abstained" doc:"the documents do not answer; this is a result"`
 	Reason    string             `json:"reason,omitempty" doc:"why it abstained"`
 	Nearest   []Hit              `json:"nearest,omitempty" doc:"after abstaining: what to read instead"`
 	TookMS    map[string]float64 `json:"took_ms" doc:"milliseconds by stage, and total"`
+	Uncovered int                `json:"uncovered,omitempty" doc:"documents that have no phrases yet, so that phrases cannot find them"`
 }
 
 // Candidate is one distinct answer.
@@ -24,6 +25,7 @@ type Candidate struct {
 type Evidence struct {
 	Source Source    `json:"source"`
 	Text   Quotation `json:"text"`
+	By     []string  `json:"by,omitempty" doc:"what found it, where several engines are at work: bm25, phrase, reader"`
 }
 
 // Source is the document a quotation is taken from.

@@ -51,8 +51,10 @@ var (
 	ErrModelMissing = errors.New("model is missing")
 	// ErrEmptyIndex says that nothing was indexed that could be asked or looked at.
 	ErrEmptyIndex = errors.New("the index holds no documents")
-	// ErrOtherModel says that the pictures of an index were seen by another model than is asked.
-	ErrOtherModel = errors.New("the index was made with another vision model")
+	// ErrOtherModel says that pictures or phrases of an index were made with another model than is asked.
+	ErrOtherModel = errors.New("the index was made with another model")
+	// ErrNoPhrases says that an index has no phrases, which one of the engines needs.
+	ErrNoPhrases = errors.New("the index holds no phrases")
 	// ErrNoDocument says that a document is not in the index.
 	ErrNoDocument = errors.New("no such document in the index")
 	// ErrNotImage says that a file is no picture of a known kind.
@@ -106,10 +108,11 @@ var Kinds = []Kind{
 	{"no-index", 404, "There is no such index", "List the indexes.", ErrNoIndex},
 	{"no-model", 404, "There is no such model", "List the models.", ErrModelMissing},
 	{"no-page", 404, "There is no such page", "Pages are counted from 1; only PDF has pages to look at.", ErrNoPage},
+	{"no-phrases", 422, "The index holds no phrases", `Make some: "evident index --phrases PATH".`, ErrNoPhrases},
 	{"not-an-image", 422, "The file is no picture", "Pictures are JPEG, PNG, GIF, WebP, TIFF or BMP, told by their content.", ErrNotImage},
 	{"not-found", 404, "There is nothing at this path", "See /docs for the paths.", nil},
 	{"not-ready", 503, "The server is not ready", "Wait, and look at /readyz.", ErrBusy},
-	{"other-model", 409, "The pictures were seen by another model", "Index the pictures again with the model in use.", ErrOtherModel},
+	{"other-model", 409, "The index was made with another model", "Index again with the model in use.", ErrOtherModel},
 	{"overloaded", 503, "The server has as much to do as it takes on", "Try again after the seconds of Retry-After.", ErrBusy},
 	{"stale", 409, "The file has changed since it was indexed", "Index again.", ErrStale},
 	{"timeout", 503, "The request took too long", "Ask for less, or raise --request-timeout.", ErrBusy},

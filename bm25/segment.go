@@ -7,22 +7,12 @@ import (
 	"hash/crc32"
 	"sync/atomic"
 
+	"evident/internal/durable"
 	"evident/internal/mapped"
 )
 
 // DamagedError says that a file does not hold what was written to it.
-type DamagedError struct {
-	Path   string // may be empty for a segment in memory
-	Detail string
-}
-
-// Error names the file and what is wrong with it.
-func (e *DamagedError) Error() string {
-	if e.Path == "" {
-		return "damaged index: " + e.Detail
-	}
-	return fmt.Sprintf("damaged file %q: %s", e.Path, e.Detail)
-}
+type DamagedError = durable.DamagedError
 
 // Segment is an immutable inverted index of some documents. It is safe for concurrent use.
 //
@@ -77,7 +67,7 @@ func ParseNamed(path string, data []byte) (*Segment, error) {
 }
 
 func (s *Segment) damaged(format string, args ...any) error {
-	return &DamagedError{Path: s.path, Detail: fmt.Sprintf(format, args...)}
+	return durable.Damaged(s.path, format, args...)
 }
 
 func (s *Segment) parse() error {

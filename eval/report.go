@@ -42,6 +42,8 @@ func (r *Report) JSON(w io.Writer) error {
 var metricOrder = []string{
 	"exact", "f1", "has_answer_exact", "has_answer_f1", "no_answer_exact", "no_answer_f1",
 	"recall_at_1", "recall_at_5", "recall_at_20", "recall_at_100",
+	"candidate_recall", "candidate_recall_at_5", "candidate_recall_at_10", "candidate_recall_at_20",
+	"candidate_recall_at_50", "candidate_recall_at_100", "vectors_per_paragraph",
 	"answered", "ece", "ece_equal_mass", "p50_ms", "p95_ms",
 	"accuracy", "pointing", "miou", "pixel_accuracy", "map", "positive_auc", "negative_auc",
 	"top1", "top5", "name_top1", "place_top1", "size_top1",

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -23,7 +24,8 @@ type Model struct {
 const (
 	Default = "mix-12x384"
 	Fast    = "mix-6x384"
-	Vision  = "vision-192" // read by model/vision
+	Vision  = "vision-192"    // read by model/vision
+	Phrase  = "phrase-12x384" // shares tensors with Default; a build may be without it
 )
 
 // All lists the models that a full build embeds.
@@ -31,6 +33,21 @@ var All = []Model{
 	{Default, "joint reader, 12 layers of width 384"},
 	{Fast, "joint reader, 6 layers of width 384"},
 	{Vision, "pictures and texts, 12 layers of width 192"},
+}
+
+// Optional lists models that a full build may be without.
+var Optional = []Model{{Phrase, "possible answers and questions as vectors, 12 layers of width 384"}}
+
+// Embedded lists the models of this program: all of [All], built in or not, and those of [Optional] that
+// are.
+func Embedded() []Model {
+	list := slices.Clone(All)
+	for _, m := range Optional {
+		if _, err := Open(m.Name); err == nil {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // ErrMissing says that a model is not embedded in this build.

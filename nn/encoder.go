@@ -149,6 +149,7 @@ type pass struct {
 	causal bool
 	hidden []bool
 	kept   Kept
+	hosts  *hosts // of guests, which seqs are then
 }
 
 // forward runs the layer on x [m, d], in place.
@@ -195,7 +196,8 @@ func (l *EncoderLayer) attend(p pass, stream matrix) {
 	in := l.input(w, l.AttentionNorm, stream, m, d)
 	// A pair of odd heads' columns would belong to two of them: those attend in float32.
 	size := d / l.Heads
-	qkv := w.qkv.matrix(m, 3*d, l.QKV.Precision() != FP32 && w.set.HasBF16() && size%2 == 0)
+	half := l.QKV.Precision() != FP32 && w.set.HasBF16() && size%2 == 0 && p.hosts == nil
+	qkv := w.qkv.matrix(m, 3*d, half)
 	l.QKV.multiply(w, output{matrix: qkv, unbiased: keyPanels(d)},
 		w.narrowed(in, m, d, l.QKV.Precision()), m)
 	w.keepRows(p.kept.QKV, qkv, m, 3*d)
@@ -210,7 +212,11 @@ func (l *EncoderLayer) attend(p pass, stream matrix) {
 		set: w.set, d: d, heads: l.Heads, size: size, causal: p.causal, hidden: p.hidden, qkv: qkv,
 		out: mixed, maps: p.kept.Weights,
 	}
-	a.run(w, p.seqs)
+	if p.hosts != nil {
+		a.attendHosts(w, p.seqs, p.hosts)
+	} else {
+		a.run(w, p.seqs)
+	}
 	l.Out.multiply(w, output{matrix: stream, add: true},
 		w.narrowed(mixed, m, d, l.Out.Precision()), m)
 }

@@ -23,6 +23,8 @@ const (
 	passageLen   = 24 // document, start, end, page, checksum of the text, heading: u32 each
 )
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // batch is one immutable file of documents, their passages and the BM25 segment over these.
 type batch struct {
 	path string

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"evident/bm25"
+	"evident/internal/durable"
 	"evident/internal/filelock"
 )
 
@@ -25,11 +25,11 @@ var ErrStale = errors.New("the passage number is from another generation of the 
 var ErrNotFound = errors.New("not in the index")
 
 // DamagedError names a file that does not hold what was written to it.
-type DamagedError = bm25.DamagedError
+type DamagedError = durable.DamagedError
 
 // damaged builds a DamagedError.
 func damaged(path, format string, args ...any) error {
-	return &DamagedError{Path: path, Detail: fmt.Sprintf(format, args...)}
+	return durable.Damaged(path, format, args...)
 }
 
 // LockedError is [ErrLocked] with the process that holds the lock.
@@ -60,12 +60,4 @@ func takeLock(dir string) (*filelock.Lock, error) {
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
 // VersionError says that an index was written by a program of another format version.
-type VersionError struct {
-	Path      string
-	Got, Want int
-}
-
-// Error names both versions.
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("%q has index format %d, this program reads format %d", e.Path, e.Got, e.Want)
-}
+type VersionError = durable.VersionError

@@ -1,16 +1,14 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"evident/bm25"
+	"evident/internal/durable"
 )
 
 const (
@@ -18,10 +16,8 @@ const (
 	manifestName  = "MANIFEST"
 	lockName      = "LOCK"
 	batchSuffix   = ".batch"
-	manifestLine  = "evident index, format %d, crc32c %08x" // its first line
+	manifestKind  = "index" // in its first line
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // manifest is the list of files that make up one generation of the index.
 type manifest struct {
@@ -42,8 +38,8 @@ type batchEntry struct {
 	Deleted   []docRange `json:"deleted,omitempty"` // disjoint, rising
 }
 
-// docRange is a half-open range of documents within a batch, written as a pair.
-type docRange [2]uint32
+// docRange is a half-open range of documents within a batch.
+type docRange = durable.Range
 
 func (m *manifest) params() bm25.Params { return bm25.Params{K1: m.K1, B: m.B} }
 
@@ -61,19 +57,9 @@ func readManifest(dir string) (*manifest, error) {
 
 // parseManifest reads a manifest: a line with the version and the checksum of the rest, then JSON.
 func parseManifest(path string, data []byte) (*manifest, error) {
-	line, body, found := bytes.Cut(data, []byte("\n"))
-	var version int
-	var sum uint32
-	_, err := fmt.Sscanf(string(line), manifestLine, &version, &sum)
-	if !found || err != nil && version == 0 {
-		return nil, damaged(path, "its first line is not that of a manifest")
-	}
-	if version != formatVersion {
-		return nil, &VersionError{Path: path, Got: version, Want: formatVersion}
-	}
-	if err != nil || string(line) != fmt.Sprintf(manifestLine, version, sum) ||
-		crc32.Checksum(body, castagnoli) != sum {
-		return nil, damaged(path, "wrong checksum")
+	body, err := durable.Body(path, manifestKind, formatVersion, data)
+	if err != nil {
+		return nil, err
 	}
 	m := new(manifest)
 	if err := json.Unmarshal(body, m); err != nil {
@@ -94,13 +80,8 @@ func (m *manifest) check(path string) error {
 		if b.File != filepath.Base(b.File) || filepath.Ext(b.File) != batchSuffix {
 			return damaged(path, "%q is not the name of a batch", b.File)
 		}
-		next := uint32(0)
-		for _, r := range b.Deleted {
-			if r[0] < next || r[1] <= r[0] || int64(r[1]) > int64(b.Documents) {
-				return damaged(path, "batch %s: impossible deletion of documents %d to %d",
-					b.File, r[0], r[1])
-			}
-			next = r[1]
+		if !durable.CheckRanges(b.Deleted, b.Documents) {
+			return damaged(path, "batch %s: impossible deletion of documents %v", b.File, b.Deleted)
 		}
 	}
 	return nil
@@ -112,65 +93,5 @@ func (m *manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	line := fmt.Sprintf(manifestLine+"\n", formatVersion, crc32.Checksum(body, castagnoli))
-	path := filepath.Join(dir, manifestName)
-	aside := path + ".new"
-	if err := writeSynced(aside, append([]byte(line), body...)); err != nil {
-		return err
-	}
-	if err := os.Rename(aside, path); err != nil {
-		return err
-	}
-	return syncFolder(dir)
-}
-
-// writeSynced writes a file and waits until it is on the disk.
-func writeSynced(path string, data []byte) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncFolder waits until the names in a folder are on the disk.
-func syncFolder(dir string) error {
-	if !syncsFolders {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// deletedFlags unfolds deleted ranges into a flag for each of n documents.
-func deletedFlags(ranges []docRange, n int) []bool {
-	flags := make([]bool, n)
-	for _, r := range ranges {
-		for doc := r[0]; doc < r[1]; doc++ {
-			flags[doc] = true
-		}
-	}
-	return flags
-}
-
-// deletedRanges is the inverse of deletedFlags.
-func deletedRanges(flags []bool) []docRange {
-	var ranges []docRange
-	for doc, deleted := range flags {
-		switch n := len(ranges); {
-		case !deleted:
-		case n > 0 && ranges[n-1][1] == uint32(doc):
-			ranges[n-1][1]++
-		default:
-			ranges = append(ranges, docRange{uint32(doc), uint32(doc) + 1})
-		}
-	}
-	return ranges
+	return durable.Replace(filepath.Join(dir, manifestName), durable.Sign(manifestKind, formatVersion, body))
 }

@@ -7,6 +7,7 @@ import (
 
 	"evident/bm25"
 	"evident/document"
+	"evident/internal/durable"
 )
 
 const (
@@ -75,7 +76,7 @@ func (w *Writer) merge(from, to int) error {
 			return err
 		}
 		parts = append(parts, bm25.Part{Segment: b.segment, Deleted: ranges})
-		if err := out.copy(b, deletedFlags(deleted, int(b.documents))); err != nil {
+		if err := out.copy(b, durable.Flags(deleted, int(b.documents))); err != nil {
 			out.abandon()
 			return err
 		}

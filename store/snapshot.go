@@ -11,6 +11,7 @@ import (
 
 	"evident/bm25"
 	"evident/document"
+	"evident/internal/durable"
 )
 
 // PassageID names a passage within one generation of the index.
@@ -231,7 +232,7 @@ func (s *Snapshot) eachLive(yield func(at place, r *record)) error {
 // eachLiveOf calls yield with every live document of one batch.
 func (s *Snapshot) eachLiveOf(batch int, yield func(at place, r *record)) error {
 	b, entry := s.batches[batch], &s.manifest.Batches[batch]
-	deleted := deletedFlags(entry.Deleted, entry.Documents)
+	deleted := durable.Flags(entry.Deleted, entry.Documents)
 	for doc := range b.documents {
 		if deleted[doc] {
 			continue
@@ -257,7 +258,7 @@ func (s *Snapshot) Stats() Stats {
 	stats := Stats{Passages: s.index.Live(), Batches: len(s.batches), Generation: s.Generation()}
 	for i, b := range s.batches {
 		entry := &s.manifest.Batches[i]
-		deleted := deletedFlags(entry.Deleted, entry.Documents)
+		deleted := durable.Flags(entry.Deleted, entry.Documents)
 		for doc, gone := range deleted {
 			if !gone {
 				stats.Documents++

@@ -14,6 +14,3 @@ func inode(info fs.FileInfo) uint64 {
 	}
 	return 0
 }
-
-// syncsFolders says whether a folder's entries can and must be synced on their own.
-const syncsFolders = true

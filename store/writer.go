@@ -14,6 +14,7 @@ import (
 
 	"evident/bm25"
 	"evident/document"
+	"evident/internal/durable"
 	"evident/internal/filelock"
 )
 
@@ -196,7 +197,7 @@ func (w *Writer) remove(path string) bool {
 	if !ok {
 		for _, entry := range w.base.manifest.Batches {
 			if entry.File == at.file {
-				flags = deletedFlags(entry.Deleted, entry.Documents)
+				flags = durable.Flags(entry.Deleted, entry.Documents)
 			}
 		}
 	}
@@ -240,7 +241,7 @@ func (w *Writer) commit() error {
 	batches := slices.Concat(w.base.manifest.Batches, w.closed)
 	for i := range batches {
 		if flags, ok := w.deleted[batches[i].File]; ok {
-			batches[i].Deleted = deletedRanges(flags)
+			batches[i].Deleted = durable.Ranges(flags)
 		}
 	}
 	if err := w.publish(batches); err != nil {
@@ -257,7 +258,7 @@ func (w *Writer) publish(batches []batchEntry) error {
 	next.Generation++
 	next.NextFile = w.nextFile
 	next.Batches = slices.DeleteFunc(batches, allDeleted)
-	if err := syncFolder(w.store.dir); err != nil {
+	if err := durable.SyncFolder(w.store.dir); err != nil {
 		return err
 	}
 	if err := next.write(w.store.dir); err != nil {

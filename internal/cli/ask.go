@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,6 @@ type askOptions struct {
 	evident.AskOptions
 	question string
 	explain  bool
-	engine   string
 }
 
 func (a *app) askCommand() *cobra.Command {
@@ -31,7 +31,11 @@ func (a *app) askCommand() *cobra.Command {
 		Long: `Answer a question with exact quotations from documents.
 
 With --in, what is new or changed under PATH is indexed first; without it, the index of --data is
-asked. "ask -" reads one question a line from stdin; with --json each gives one line.`,
+asked. "ask -" reads one question a line from stdin; with --json each gives one line.
+
+Engines: mix finds passages by their words and reads them; phrase finds the nearest of all possible
+answers, which "evident index --phrases" has made into vectors; auto does both where there are phrases,
+and says what found each place.`,
 		Example: `  evident ask --in ~/papers "Who designed the bridge?"
   printf 'Who designed the bridge?\nWhen was it opened?\n' | evident ask --in ~/papers --json -`,
 		Annotations: exitCodes("0 answered · 1 no answer found · 2 error · 10 no index · " +
@@ -48,7 +52,8 @@ asked. "ask -" reads one question a line from stdin; with --json each gives one 
 	flags.IntVar(&o.Passages, "passages", 20, "passages to read")
 	flags.Float64Var(&o.Threshold, "threshold", 0, thresholdUsage)
 	flags.BoolVar(&o.explain, "why", false, "show the numbers behind each answer")
-	flags.StringVar(&o.engine, "engine", "mix", "the method that answers: mix")
+	flags.StringVar(&o.Engine, "engine", evident.EngineAuto, "the method that answers: auto, mix, phrase")
+	addPhraseFlag(cmd, &o.phrase)
 	return cmd
 }
 
@@ -63,8 +68,8 @@ func (o *askOptions) check() error {
 		return usageError("--passages %d: at least 1", o.Passages)
 	case o.Threshold > 1:
 		return usageError("--threshold %g: a probability, at most 1", o.Threshold)
-	case o.engine != "mix" && o.engine != "auto":
-		return usageError("--engine %s: there is only mix", o.engine)
+	case !slices.Contains([]string{evident.EngineAuto, evident.EngineMix, evident.EnginePhrase}, o.Engine):
+		return usageError("--engine %s: there are auto, mix and phrase", o.Engine)
 	}
 	if o.question == "-" {
 		return nil
@@ -81,12 +86,18 @@ func (a *app) runAsk(ctx context.Context, o askOptions) error {
 		return err
 	}
 	defer index.Close()
+	if err := a.refreshPhrases(ctx, index, &o); err != nil {
+		return phraseHint(err)
+	}
 	if o.question == "-" {
 		return a.askEach(ctx, index, o)
 	}
 	answer, err := index.Ask(ctx, o.question, o.AskOptions)
 	if err != nil {
-		return err
+		return o.hint(err)
+	}
+	if answer.Uncovered > 0 {
+		a.out.note("%s not made into phrases yet; \"evident index --phrases\" does", plural(answer.Uncovered, "document"))
 	}
 	if a.out.json {
 		err = a.out.printJSON(answer)
@@ -97,6 +108,28 @@ func (a *app) runAsk(ctx context.Context, o askOptions) error {
 		return &statusError{exitNothing}
 	}
 	return err
+}
+
+// refreshPhrases makes phrases of what --in has found: always for the phrase engine, which needs them,
+// and for auto where the index has some.
+func (a *app) refreshPhrases(ctx context.Context, index *evident.Index, o *askOptions) error {
+	alone := o.Engine == evident.EnginePhrase
+	if o.in == "" || !alone && (o.Engine != evident.EngineAuto || !index.HasPhrases()) {
+		return nil
+	}
+	_, err := a.addPhrases(ctx, index, evident.AddPhrasesOptions{})
+	if !alone && errors.Is(err, evident.ErrModelMissing) {
+		return nil // auto does without
+	}
+	return err
+}
+
+// hint says what can be done about an error of an engine that needs phrases.
+func (o *askOptions) hint(err error) error {
+	if o.Engine != evident.EnginePhrase {
+		return err
+	}
+	return phraseHint(err)
 }
 
 // askEach answers one question a line. A question that cannot be asked is reported on its line and
@@ -122,7 +155,7 @@ func (a *app) askEach(ctx context.Context, index *evident.Index, o askOptions) e
 			continue
 		}
 		if err != nil {
-			return err
+			return o.hint(err)
 		}
 		if !answer.Abstained {
 			answered++

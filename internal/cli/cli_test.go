@@ -39,10 +39,15 @@ func TestMain(m *testing.M) {
 //	hub [TOKEN]                a model hub with the model org/name, which demands TOKEN
 //	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk, or a PNG of N x N pixels
 //
-// $MODEL is a folder with a small random reader: its answers are nonsense, but quotations.
+// $MODEL is a folder with a small random reader, $PHRASES one with a small random phrase encoder: their
+// answers are nonsense, but quotations. [phrases] is a condition: a phrase encoder is built in.
 func TestScripts(t *testing.T) {
 	model := t.TempDir()
 	if err := readertest.Write(model, 7); err != nil {
+		t.Fatal(err)
+	}
+	phrases := t.TempDir()
+	if err := readertest.WritePhrases(phrases, 7); err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
@@ -52,14 +57,16 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "home", "data"))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "home", "cache"))
 			env.Setenv("MODEL", model)
+			env.Setenv("PHRASES", phrases)
 			env.Setenv("LONG", strings.Repeat("word ", 10000))
 			return writePictures(env.WorkDir)
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "builtin" {
+			model, known := map[string]string{"builtin": models.Fast, "phrases": models.Phrase}[name]
+			if !known {
 				return false, fmt.Errorf("unknown condition %q", name)
 			}
-			_, err := models.Open(models.Fast)
+			_, err := models.Open(model)
 			return err == nil, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

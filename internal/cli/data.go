@@ -26,6 +26,7 @@ type source struct {
 	fast   bool
 	model  string
 	vision string // --vision-model
+	phrase string // --phrase-model
 }
 
 // addVisionFlag adds the flag of the model that sees pictures.
@@ -54,6 +55,9 @@ func (a *app) options(s *source) (evident.Options, error) {
 		return evident.Options{}, err
 	}
 	o := evident.Options{Fast: s.fast, CacheDir: a.cacheFolder("packed"), Vision: vision}
+	if o.Phrases, err = a.phraseOptions(s.phrase); err != nil {
+		return o, err
+	}
 	if s.model == "" {
 		return o, nil
 	}

@@ -92,6 +92,10 @@ var known = []struct {
 		exitError, "other-model",
 		`run "evident index PATH" again with the same --vision-model; the pictures are then seen anew`,
 	}},
+	{evident.ErrNoPhrases, outcome{
+		exitNoIndex, "no-phrases",
+		`run "evident index --phrases PATH" first, or ask with --in PATH`,
+	}},
 	{evident.ErrEmptyIndex, outcome{
 		exitError, "empty-index",
 		`name a folder with documents; "evident help formats" lists what can be read`,

@@ -24,6 +24,8 @@ type evalOptions struct {
 	predictions string
 	plot        string
 	passages    int
+	engine      string
+	candidates  int
 	mayAbstain  bool
 	failUnder   float64
 }
@@ -42,13 +44,16 @@ calibration error: how far probabilities are from the share that was right, in p
   evident eval segmentation --data photos.tar --against rollout,chefer`,
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	cmd.AddCommand(a.evalSquadCommand(), a.evalOpenCommand())
+	cmd.AddCommand(a.evalSquadCommand(), a.evalOpenCommand(), a.evalPIQACommand())
+	cmd.AddCommand(a.evalPIQASide(piqaContexts), a.evalPIQASide(piqaQuestions))
 	for i := range photoTasks {
 		cmd.AddCommand(a.evalPhotoCommand(&photoTasks[i]))
 	}
 	var names []string
 	for _, task := range cmd.Commands() {
-		names = append(names, task.Name())
+		if !task.Hidden {
+			names = append(names, task.Name())
+		}
 	}
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		tasks := "the tasks are " + strings.Join(names, ", ")
@@ -96,7 +101,8 @@ passage.
 The corpus must hold the paragraph of every question, which recall is judged by. Its index is kept
 in the cache folder. Figures depend on the corpus: never name them without its size.`,
 		Example: `  evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz
-  evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz,docs.jsonl.gz --limit 1000`,
+  evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz,docs.jsonl.gz --limit 1000
+  evident eval squad-open --data dev-v1.1.json --corpus wiki.jsonl.gz --engine phrase --candidates 20`,
 		Annotations: exitCodes(evalExitCodes),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -108,6 +114,10 @@ in the cache folder. Figures depend on the corpus: never name them without its s
 	o.addEvalFlags(cmd)
 	cmd.Flags().StringSliceVar(&o.corpus, "corpus", nil, "corpus files, .jsonl or .jsonl.gz")
 	cmd.Flags().IntVar(&o.passages, "passages", 20, "passages to read for each question")
+	cmd.Flags().StringVar(&o.engine, "engine", evident.EngineMix, "the method that answers: mix, phrase")
+	cmd.Flags().IntVar(&o.candidates, "candidates", 0,
+		"phrases of a passage, with --engine phrase; 0 is the model's own number")
+	addPhraseFlag(cmd, &o.phrase)
 	cmd.Flags().BoolVar(&o.Retrieval, "retrieval-only", false,
 		"measure only where the gold passage ranks; no model is needed")
 	return cmd
@@ -198,6 +208,9 @@ func (a *app) evalOpen(
 			usageError("evident eval squad-open needs --corpus"), "name a .jsonl file with id, title, text",
 		}
 	}
+	if o.engine != evident.EngineMix && o.engine != evident.EnginePhrase {
+		return nil, usageError("--engine %s: there are mix and phrase", o.engine)
+	}
 	rows, err := eval.OpenCorpus(o.corpus...)
 	if err != nil {
 		return nil, err
@@ -219,6 +232,9 @@ func (a *app) evalOpen(
 		return nil, err
 	}
 	defer corpus.Close()
+	if o.engine == evident.EnginePhrase {
+		return a.evalOpenPhrases(ctx, d, rows, corpus, o)
+	}
 	if !o.Retrieval { // say so now if the model cannot be loaded, not at the first question
 		if err := corpus.LoadReader(); err != nil {
 			return nil, err
@@ -228,6 +244,43 @@ func (a *app) evalOpen(
 	defer bar.done()
 	o.Progress = bar.count
 	return eval.RunOpen(ctx, d, rows, &corpusAnswerer{corpus, o.passages}, o.Options)
+}
+
+// evalOpenPhrases is evalOpen with the phrase engine.
+func (a *app) evalOpenPhrases(
+	ctx context.Context, d *eval.Dataset, rows []eval.CorpusRow, corpus *evident.Corpus, o *evalOptions,
+) (*eval.Report, error) {
+	making := a.out.progress("passages")
+	made, err := corpus.AddPhrases(ctx, evident.AddPhrasesOptions{
+		Candidates: o.candidates,
+		Progress:   func(p evident.PhraseProgress) { making.update(p.Done, p.Total, 0, p.Left) },
+	})
+	making.done()
+	if err != nil {
+		return nil, phraseHint(err)
+	}
+	bar := a.out.progress("questions")
+	defer bar.done()
+	o.Progress = bar.count
+	report, err := eval.RunOpen(ctx, d, rows, &phraseAnswerer{corpus}, o.Options)
+	if err != nil {
+		return nil, err
+	}
+	report.Metrics["phrases"] = float64(made.Phrases)
+	report.Settings = map[string]string{"engine": evident.EnginePhrase}
+	return report, nil
+}
+
+// phraseAnswerer lets package eval ask the phrases of a corpus.
+type phraseAnswerer struct{ *evident.Corpus }
+
+func (c *phraseAnswerer) Answer(ctx context.Context, question string) (eval.Found, error) {
+	answer, probability, err := c.AnswerByPhrase(ctx, question)
+	return eval.Found{Answer: answer, Probability: probability}, err
+}
+
+func (c *phraseAnswerer) Retrieve(ctx context.Context, question string, k int) ([]int, error) {
+	return c.RetrieveByPhrase(ctx, question, k)
 }
 
 // corpusFolder is where the index of corpus files is kept: it follows from their names, sizes and

@@ -106,7 +106,11 @@ func (o *output) place(e *evident.Evidence) {
 	if e.Source.Stale {
 		stale = "  changed since it was indexed"
 	}
-	line := where(e.Source.Path, e.Text.Page, e.Text.Byte) + stale
+	by := ""
+	if len(e.By) > 0 {
+		by = "  by " + strings.Join(e.By, ", ")
+	}
+	line := where(e.Source.Path, e.Text.Page, e.Text.Byte) + by + stale
 	fmt.Fprintln(o.Out, "  "+o.faint(line))
 }
 

@@ -30,9 +30,13 @@ func (a *app) statusCommand() *cobra.Command {
 			if a.out.json {
 				return a.out.printJSON(status)
 			}
-			fmt.Fprintf(a.out.Out, "%s\n  %s, %s, %s, %.1f MB on disk\n", status.Data,
+			phrases := ""
+			if status.Phrases > 0 {
+				phrases = plural(status.Phrases, "phrase") + ", "
+			}
+			fmt.Fprintf(a.out.Out, "%s\n  %s, %s, %s, %s%.1f MB on disk\n", status.Data,
 				plural(status.Documents, "document"), plural(status.Passages, "passage"),
-				plural(status.Images, "picture"), float64(status.Bytes)/1e6)
+				plural(status.Images, "picture"), phrases, float64(status.Bytes)/1e6)
 			for _, root := range status.Roots {
 				fmt.Fprintf(a.out.Out, "  from %s\n", oneLine(root))
 			}

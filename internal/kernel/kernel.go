@@ -68,6 +68,10 @@ type Set struct {
 	quantise    func(dst, scales, src unsafe.Pointer, rows, n, ldd, lds int)
 	dequantise  func(dst, src, factors, scales, bias unsafe.Pointer, rows, ldd int)
 	peaks       []peak
+
+	dotBytes   func(dst, query, rows unsafe.Pointer, d, ld, n, init int)
+	dotBytesAt func(dst, query, rows, at unsafe.Pointer, d, ld, n, init int)
+	estimate   func(upper, above, blocks, table, params unsafe.Pointer, n, width int)
 }
 
 // tileFunc computes c = init + a·b for a fixed number of rows and any number of panels. Strides

@@ -14,6 +14,8 @@ var avx512Set = Set{
 	interleave: interleaveAVX512, scaleTile: scaleTileAVX512,
 	tileInt8: whereVNNI(tileInt8AVX512[:]),
 	quantise: quantiseAVX512, dequantise: dequantiseAVX512,
+	dotBytes: withVNNI(dotBytesAVX512, dotBytesAVX2), dotBytesAt: withVNNI(dotBytesAtAVX512, dotBytesAtAVX2),
+	estimate: estimateAVX512,
 	peaks: []peak{
 		{"fp32", 24 * 16 * 2, peakF32AVX512},
 		{"int8", 24 * 64 * 2, peakInt8AVX512},
@@ -30,6 +32,7 @@ var sets = [...]Set{
 		gate:     gateAVX2, addPositive: addPositiveAVX2,
 		signs: positiveSignsAVX2, addProduct: addProductAVX2, gateRows: gateRowsAVX2,
 		addTile: addTileAVX2, toBF16: toBF16AVX2, transpose: transposeAVX2,
+		dotBytes: dotBytesAVX2, dotBytesAt: dotBytesAtAVX2, estimate: estimateAVX2,
 		peaks: []peak{{"fp32", 12 * 8 * 2, peakF32AVX2}},
 	},
 	AVX512:     avx512Set,
@@ -52,6 +55,14 @@ func whereVNNI(tiles []tileFunc) []tileFunc {
 		return nil
 	}
 	return tiles
+}
+
+// withVNNI returns the function for CPUs that multiply bytes, or else the other.
+func withVNNI[F any](fast, other F) F {
+	if cpu.X86.HasAVX512VNNI {
+		return fast
+	}
+	return other
 }
 
 // noTier is above every tier: of features that are told and not used.

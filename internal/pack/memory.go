@@ -7,7 +7,7 @@ import (
 
 // Number is what sections are made of.
 type Number interface {
-	~float32 | ~uint16 | ~int32 | ~uint8 | ~int8
+	~float32 | ~uint16 | ~int32 | ~uint8 | ~int8 | ~uint32 | ~uint64
 }
 
 // Numbers returns n zeroed numbers that begin on a cache line.

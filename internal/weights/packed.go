@@ -45,7 +45,7 @@ func (f *File) Keep() { f.cache.Keep() }
 // sourceFiles names what a model is read from: its weights, and its settings, since what was checked of
 // weights against their settings when a cache was made is not checked again.
 func sourceFiles(folder fs.FS) []string {
-	const single, index = "model.safetensors", "model.safetensors.index.json"
+	const index = overlayIndex
 	var files []string
 	if exists(folder, single) {
 		files = append(files, single)

@@ -1,6 +1,7 @@
 // Package bert runs the encoders of BERT, RoBERTa and DistilBERT from the folders Hugging Face
-// keeps them in, with the heads that find answers: …ForQuestionAnswering, and evident's own joint
-// reader, which also says whether a passage is worth reading.
+// keeps them in, with the heads that find answers: …ForQuestionAnswering, and evident's own: the
+// joint reader, which also says whether a passage is worth reading, and the phrase encoder, which
+// turns possible answers into vectors before any question is asked.
 //
 // [Load] reads a folder; [Model.Tokenizer] makes the inputs, [Model.Encode] runs them, and
 // [Model.QA] or [Model.Joint] turn the hidden rows into logits. A model is safe for concurrent use.
@@ -47,6 +48,7 @@ type Model struct {
 	encoder   nn.Encoder
 	qa        *QAHead
 	joint     *JointHead
+	phrase    *PhraseHead
 	packed    pack.Report
 }
 
@@ -151,6 +153,10 @@ func (h *Hidden) Row(input, token int) []float32 {
 // Encode runs the encoder on all inputs at once, without padding. An input longer than
 // [Model.TokensMax] is a [LengthError].
 func (m *Model) Encode(ctx context.Context, inputs []Pair) (*Hidden, error) {
+	return m.encode(ctx, inputs, nil)
+}
+
+func (m *Model) encode(ctx context.Context, inputs []Pair, keep map[int]*nn.Kept) (*Hidden, error) {
 	if err := m.check(inputs); err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
@@ -163,7 +169,7 @@ func (m *Model) Encode(ctx context.Context, inputs []Pair) (*Hidden, error) {
 		m.embed(h.Rows[h.Sequences[i]*h.Width:], &inputs[i])
 	}
 	m.embedding.norm.Forward(h.Rows, h.Sequences.Rows())
-	if err := m.encoder.Forward(ctx, h.Rows, h.Sequences); err != nil {
+	if err := m.encoder.ForwardKeep(ctx, h.Rows, h.Sequences, keep); err != nil {
 		h.Release()
 		return nil, fmt.Errorf("encode: %w", err)
 	}

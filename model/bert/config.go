@@ -121,7 +121,7 @@ func familyOf(modelType, architecture string) *family {
 			return f
 		}
 	}
-	if architecture == jointArchitecture && modelType == "" {
+	if (architecture == jointArchitecture || architecture == phraseArchitecture) && modelType == "" {
 		return &bertFamily
 	}
 	return nil

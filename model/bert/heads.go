@@ -90,6 +90,8 @@ func (m *Model) loadHeads(r *reader, folder fs.FS) error {
 			return fmt.Errorf("read reader.json: it is not JSON")
 		}
 		m.joint.settings = data
+	case m.config.architecture == phraseArchitecture:
+		m.phrase = r.phraseHead(m, folder)
 	}
 	return r.err
 }

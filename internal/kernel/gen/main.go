@@ -22,7 +22,7 @@ func main() {
 
 // files returns every generated file by name.
 func files() map[string]string {
-	gemm, vector, amx := newAssembly(), newAssembly(), newAssembly()
+	gemm, vector, amx, search := newAssembly(), newAssembly(), newAssembly(), newAssembly()
 	gemm.matrixKernels()
 	gemm.peaks()
 	vector.vectorFunctions()
@@ -31,6 +31,7 @@ func files() map[string]string {
 	gemmNEON.peaks()
 	vectorNEON.vectorFunctions()
 	amx.amxFunctions()
+	search.searchFunctions()
 	return map[string]string{
 		"zz_gemm_arm64.s":    gemmNEON.source(),
 		"zz_vector_arm64.s":  vectorNEON.source(),
@@ -42,5 +43,7 @@ func files() map[string]string {
 		"zz_gemm_amd64.go":   gemm.declarations(gemm.tables()),
 		"zz_vector_amd64.go": vector.declarations(""),
 		"zz_amx_amd64.go":    amx.declarations(""),
+		"zz_search_amd64.s":  search.source(),
+		"zz_search_amd64.go": search.declarations(""),
 	}
 }
