@@ -10,6 +10,7 @@ import (
 
 	"evident/internal/heatmap"
 	"evident/internal/mask"
+	"evident/internal/picture"
 	"evident/internal/region"
 )
 
@@ -36,7 +37,7 @@ type RegionHit struct {
 	Region *HitRegion `json:"region,omitempty"`
 	Map    string     `json:"map,omitempty"` // file of the map, where one was written
 
-	photo *Photo
+	image *picture.Image // to be drawn on, at most drawnMax a side
 	field heatmap.Field
 }
 
@@ -76,7 +77,9 @@ func (x *Index) RetrieveRegions(ctx context.Context, photo *Photo, masks []Mask,
 	if err != nil {
 		return nil, err
 	}
-	l := &looking{album: album, seer: seer, o: o, query: photo, report: r, photos: map[string]*Photo{}}
+	l := &looking{
+		album: album, seer: seer, o: o, query: photo, report: r, unread: map[string]bool{}, seen: map[string][]found{},
+	}
 	for i := range r.Regions {
 		if r.Regions[i].Hits, err = l.hits(ctx, &r.Regions[i]); err != nil {
 			return nil, err
@@ -93,13 +96,13 @@ type looking struct {
 	query  *Photo
 	report *Regions
 
-	photos map[string]*Photo  // by stored path; nil for what cannot be read
+	unread map[string]bool    // stored paths of pictures that cannot be read
 	seen   map[string][]found // by stored path: the regions proposed in a picture
 }
 
 // found is a proposed region of a stored picture.
 type found struct {
-	mask   *mask.Mask
+	region HitRegion
 	vector []float32
 }
 
@@ -115,29 +118,35 @@ func (l *looking) hits(ctx context.Context, r *Region) ([]RegionHit, error) {
 		if len(hits) == many {
 			break
 		}
-		h := RegionHit{ImageHit: image, photo: l.open(image.Path)}
-		if h.photo == nil {
-			continue
-		}
+		h := RegionHit{ImageHit: image}
+		see := l.place
 		if l.o.Proposals > 0 {
-			if err := l.compare(ctx, r, &h); err != nil {
+			see = l.compare
+		}
+		seen, err := l.open(ctx, r, &h, see)
+		if err != nil {
+			return nil, err
+		}
+		if seen {
+			hits = append(hits, h)
+		}
+	}
+	slices.SortStableFunc(hits, func(a, b RegionHit) int { return cmp.Compare(b.Score, a.Score) })
+	placed := hits[:0]
+	for _, h := range hits[:min(top, len(hits))] {
+		if l.o.Proposals > 0 {
+			there, err := l.open(ctx, r, &h, l.place)
+			if err != nil {
 				return nil, err
 			}
-			if h.Region == nil {
+			if !there { // gone meanwhile
 				continue
 			}
 		}
-		hits = append(hits, h)
+		h.Path = l.catalog.display(h.Path)
+		placed = append(placed, h)
 	}
-	slices.SortStableFunc(hits, func(a, b RegionHit) int { return cmp.Compare(b.Score, a.Score) })
-	hits = hits[:min(top, len(hits))]
-	for i := range hits {
-		if err := l.place(ctx, r, &hits[i]); err != nil {
-			return nil, err
-		}
-		hits[i].Path = l.catalog.display(hits[i].Path)
-	}
-	return hits, nil
+	return placed, nil
 }
 
 // isQuery says whether a stored picture is the one whose regions are looked for.
@@ -150,33 +159,38 @@ func (l *looking) isQuery(path string) bool {
 	return err == nil && os.SameFile(mine, other)
 }
 
-// open reads a stored picture, or notes that it cannot.
-func (l *looking) open(path string) *Photo {
-	photo, known := l.photos[path]
-	if !known {
-		var err error
-		if photo, err = OpenPhoto(path, PhotoOptions{}); err != nil {
-			reason := err.Error()
-			if errors.Is(err, os.ErrNotExist) {
-				reason = "it is gone since it was indexed"
-			}
-			l.report.Notes = append(l.report.Notes, fmt.Sprintf("left out %s: %s", l.catalog.display(path), reason))
-		}
-		l.photos[path] = photo
+// open shows a stored picture to see, which says whether it is a hit. The picture is let go of at once: there may be
+// many, and large ones. One that cannot be read is none, which is noted.
+func (l *looking) open(
+	ctx context.Context, r *Region, h *RegionHit, see func(context.Context, *Region, *RegionHit, *Photo) (bool, error),
+) (bool, error) {
+	if l.unread[h.Path] {
+		return false, nil
 	}
-	return photo
+	photo, err := OpenPhoto(h.Path, PhotoOptions{})
+	if err != nil {
+		reason := err.Error()
+		if errors.Is(err, os.ErrNotExist) {
+			reason = "it is gone since it was indexed"
+		}
+		l.report.Notes = append(l.report.Notes, fmt.Sprintf("left out %s: %s", l.catalog.display(h.Path), reason))
+		l.unread[h.Path] = true
+		return false, nil
+	}
+	seen, err := see(ctx, r, h, photo)
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", h.Path, err)
+	}
+	return seen, nil
 }
 
-// compare finds the region of a picture that is most alike, and takes its score.
-func (l *looking) compare(ctx context.Context, r *Region, h *RegionHit) error {
+// compare finds the region of a picture that is most alike, and takes its score. A picture without a region is no hit.
+func (l *looking) compare(ctx context.Context, r *Region, h *RegionHit, photo *Photo) (bool, error) {
 	proposed, known := l.seen[h.Path]
 	if !known {
 		var err error
-		if proposed, err = l.propose(ctx, h.photo); err != nil {
-			return fmt.Errorf("look at %s: %w", h.Path, err)
-		}
-		if l.seen == nil {
-			l.seen = map[string][]found{}
+		if proposed, err = l.propose(ctx, photo); err != nil {
+			return false, err
 		}
 		l.seen[h.Path] = proposed
 	}
@@ -187,17 +201,10 @@ func (l *looking) compare(ctx context.Context, r *Region, h *RegionHit) error {
 		}
 	}
 	if at < 0 {
-		return nil
+		return false, nil
 	}
-	m := proposed[at].mask
-	b := m.Bounds()
-	h.Score = best
-	h.Region = &HitRegion{
-		Box:  [4]int{b.Min.X, b.Min.Y, b.Max.X, b.Max.Y},
-		Area: float64(m.Area()) / float64(len(m.Bits)),
-		RLE:  RLE{[2]int{m.Height, m.Width}, m.RLE().Compressed()},
-	}
-	return nil
+	h.Score, h.Region = best, &proposed[at].region
+	return true, nil
 }
 
 // propose finds the regions of a picture and their vectors.
@@ -215,35 +222,49 @@ func (l *looking) propose(ctx context.Context, photo *Photo) ([]found, error) {
 		return nil, err
 	}
 	all := make([]found, len(masks))
-	for i := range masks {
-		all[i] = found{masks[i], vectors[i]}
+	for i, m := range masks {
+		b := m.Bounds()
+		all[i] = found{HitRegion{
+			Box:  [4]int{b.Min.X, b.Min.Y, b.Max.X, b.Max.Y},
+			Area: float64(m.Area()) / float64(len(m.Bits)),
+			RLE:  RLE{[2]int{m.Height, m.Width}, m.RLE().Compressed()},
+		}, vectors[i]}
 	}
 	return all, nil
 }
 
+// drawnMax is the longest side of the pictures that hits keep to be drawn.
+const drawnMax = 1024
+
 // place says where in a picture the region's vector is seen.
-func (l *looking) place(ctx context.Context, r *Region, h *RegionHit) error {
-	fields, err := l.seer.Where(ctx, h.photo.image, [][]float32{r.vector})
+func (l *looking) place(ctx context.Context, r *Region, h *RegionHit, photo *Photo) (bool, error) {
+	fields, err := l.seer.Where(ctx, photo.image, [][]float32{r.vector})
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", h.Path, err)
+		return false, err
 	}
 	h.field = fields[0]
-	heat := h.field.At(h.photo.Width, h.photo.Height)
-	s := heatmap.Summarise(heat, h.photo.Width)
+	heat := h.field.At(photo.Width, photo.Height)
+	s := heatmap.Summarise(heat, photo.Width)
 	h.Peak, h.Words = s.Peak, s.Words(-1)
-	half := &mask.Mask{Width: h.photo.Width, Height: h.photo.Height, Bits: make([]bool, len(heat))}
+	half := &mask.Mask{Width: photo.Width, Height: photo.Height, Bits: make([]bool, len(heat))}
 	for i, v := range heat {
 		half.Bits[i] = v > 0 && v >= s.Max/2
 	}
 	b := half.Bounds()
 	h.Box = [4]int{b.Min.X, b.Min.Y, b.Max.X, b.Max.Y}
-	return nil
+	h.image = photo.image
+	if longest := max(photo.Width, photo.Height); longest > drawnMax {
+		h.image = photo.image.Resize(
+			max(1, photo.Width*drawnMax/longest), max(1, photo.Height*drawnMax/longest), picture.Bicubic)
+	}
+	return true, nil
 }
 
 // Explanation shows the region's vector in the picture that was found, so that it can be drawn.
 func (h *RegionHit) Explanation(name string) *Explanation {
+	photo := &Photo{Path: h.Path, Width: h.image.Width, Height: h.image.Height, image: h.image}
 	return &Explanation{
-		Path: h.Path, Width: h.photo.Width, Height: h.photo.Height, photo: h.photo, each: true,
+		Path: h.Path, Width: photo.Width, Height: photo.Height, photo: photo, each: true,
 		Maps: []TextMap{{Text: name, Words: h.Words, field: h.field, region: true}},
 	}
 }
