@@ -1,0 +1,160 @@
+"""Scores a phrase model: recall of its candidates, and the PIQA protocol (the best phrase of the question's own passage).
+
+    python evaluate.py --reader ../../models/mix-12x384 --run runs/phrase-12 --data DATA/qa/squad-1.1-dev.json.gz
+    python evaluate.py --reader ../../models/mix-12x384 --run runs/phrase-12 --data DATA/qa --held-out
+    python evaluate.py --reader ../../models/mix-12x384 --model ../../models/phrase-12x384 --data DATA/qa/squad-1.1-dev.json.gz
+
+Contexts and questions are encoded apart and meet only in an inner product.
+"""
+import argparse
+import collections
+import json
+import sys
+import time
+
+import torch
+from transformers import BertTokenizerFast
+
+import passages as p_
+from phrase import from_folder, from_run
+from passages import data
+
+
+def best_spans(scores, k):
+    """The k best spans of one passage: values and [k, 2] token numbers."""
+    flat = scores.flatten()
+    values, at = flat.topk(min(k, flat.numel()))
+    values, at = values[values > -1e3], at[values > -1e3]
+    first = at // scores.shape[1]
+    return values, torch.stack([first, first + at % scores.shape[1]], -1)
+
+
+def distinct(text, offsets, values, spans, k):
+    """The k best spans whose normalised texts differ: [(first token, last token, text, value, first character)]."""
+    seen, kept = set(), []
+    for value, (s, t) in zip(values.tolist(), spans.tolist()):
+        answer = text[offsets[s][0]:offsets[t][1]]
+        key = data.normalise(answer)
+        if key and key not in seen:
+            seen.add(key)
+            kept.append((s, t, answer, value, offsets[s][0]))
+            if len(kept) == k:
+                break
+    return kept
+
+
+@torch.inference_mode()
+def candidates_of(model, tokenizer, texts, k, length_max=384, batch=16):
+    """Per passage {candidates: [(s, t, text, log-score, character)], vectors [C, d − 1]}; what the context side knows."""
+    model.eval()
+    out = [None] * len(texts)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for at in range(0, len(order), batch):
+        ids = order[at:at + batch]
+        e = p_.tokenise(tokenizer, [texts[i] for i in ids], length_max, empty_first=True)
+        middle, last, mask, memory = model.encode(e)
+        grid = torch.zeros(*mask.shape, last.shape[-1])
+        grid[mask] = last
+        scores = model.span_scores(grid, p_.allowed_spans(tokenizer, e, len(model.width)))
+        total = scores.flatten(1).logsumexp(1)
+        kept = []
+        for j, i in enumerate(ids):
+            offsets = [tuple(o) for o in e.encodings[j].offsets]
+            values, spans = best_spans(scores[j], 4 * k)
+            kept.append(distinct(texts[i], offsets, values - total[j], spans, k))
+        spans = torch.zeros(len(ids), max(1, max(map(len, kept))), 2, dtype=torch.long)
+        for j, c in enumerate(kept):
+            spans[j, :len(c)] = torch.tensor([x[:2] for x in c]).reshape(-1, 2)
+        vectors = None
+        if model.config["form"] in ("shared", "ends"):
+            vectors = model.phrases(middle, last, mask, memory, spans)
+        for j, i in enumerate(ids):
+            out[i] = {"candidates": kept[j], "vectors": None if vectors is None else vectors[j, :len(kept[j])]}
+    if model.config["form"] in ("pair", "alone"):
+        for text, o in zip(texts, out):
+            o["vectors"] = pair_vectors(model, tokenizer, text, o["candidates"])
+    return out
+
+
+def pair_vectors(model, tokenizer, text, candidates):
+    """One encoder pass a candidate: `[CLS] answer [SEP] context [SEP]`, or the answer alone."""
+    answers = [c[2] for c in candidates]
+    if model.config["form"] == "alone":
+        return model.pooled(p_.tokenise(tokenizer, answers, 64))
+    contexts = [p_.surroundings(text, c[4], c[4] + len(c[2])) for c in candidates]
+    e = tokenizer(answers, contexts, truncation="only_second", max_length=384, padding="longest", return_tensors="pt")
+    return model.pooled(e)
+
+
+@torch.inference_mode()
+def question_vectors(model, tokenizer, questions, batch=64):
+    model.eval()
+    order = sorted(range(len(questions)), key=lambda i: len(questions[i]))
+    out = torch.zeros(len(questions), model.config["hidden_size"] - 1)
+    for at in range(0, len(order), batch):
+        ids = order[at:at + batch]
+        out[ids] = model.pooled(p_.tokenise(tokenizer, [questions[i] for i in ids], 64))
+    return out
+
+
+def f1(prediction, gold):
+    p, g = data.normalise(prediction).split(), data.normalise(gold).split()
+    common = sum((collections.Counter(p) & collections.Counter(g)).values())
+    return 2 * common / (len(p) + len(g)) if common else 0.0
+
+
+def score(model, tokenizer, passages, ks=(5, 10, 20, 30, 50, 75, 100), weights=(0, 0.25, 0.5, 0.75, 1.0)):
+    """Recall, and EM and F1 for every K and every weight of the log-score (times 1 / scale in the inner product)."""
+    begun = time.process_time()
+    encoded = candidates_of(model, tokenizer, [p["text"] for p in passages], max(ks))
+    contexts = time.process_time() - begun
+    flat = [q for p in passages for q, _ in p["questions"]]
+    vectors = question_vectors(model, tokenizer, flat)
+    scale = float(model.log_scale.exp())
+    hits, exact, overlap, at, n_vectors = collections.Counter(), collections.Counter(), collections.Counter(), 0, collections.Counter()
+    for p, c in zip(passages, encoded):
+        texts = [x[2] for x in c["candidates"]]
+        keys = [data.normalise(t) for t in texts]
+        prior = torch.tensor([x[3] for x in c["candidates"]])
+        for k in ks:
+            n_vectors[k] += min(k, len(texts))
+        for _, spans in p["questions"]:
+            golds = [p["text"][a:b] for a, b in spans]
+            right = {data.normalise(g) for g in golds}
+            rank = next((i for i, key in enumerate(keys) if key in right), len(keys) + 1000)
+            match = scale * (c["vectors"] @ vectors[at])
+            at += 1
+            for k in ks:
+                hits[k] += rank < k
+                for w in weights:
+                    best = int((match[:k] + w * prior[:k]).argmax())
+                    exact[k, w] += keys[best] in right
+                    overlap[k, w] += max(f1(texts[best], g) for g in golds)
+    percent = lambda x: round(100 * x / len(flat), 2)
+    return {"questions": len(flat), "passages": len(passages), "cpu_s_contexts": round(contexts, 1),
+            "recall": {k: percent(hits[k]) for k in ks}, "vectors": {k: round(n_vectors[k] / len(passages), 1) for k in ks},
+            "exact_f1": {k: {w: (percent(exact[k, w]), percent(overlap[k, w])) for w in weights} for k in ks}}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--reader", required=True)
+    p.add_argument("--run", help="folder with a checkpoint")
+    p.add_argument("--model", help="folder that folder.py wrote, in place of --run")
+    p.add_argument("--data", required=True)
+    p.add_argument("--held-out", action="store_true")
+    p.add_argument("--passages", type=int, default=0, help="so many, drawn at random")
+    p.add_argument("--threads", type=int, default=2)
+    o = p.parse_args()
+    torch.set_num_threads(o.threads)
+    tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
+    model = from_folder(o.model, o.reader) if o.model else from_run(o.reader, o.run)
+    passages = p_.read(o.data)[1] if o.held_out else p_.test_set(o.data)
+    if o.passages:
+        passages = data.shuffled(data.rng("sample"), passages)[:o.passages]
+    json.dump(score(model, tokenizer, passages), sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()
