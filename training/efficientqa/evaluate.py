@@ -52,10 +52,8 @@ def candidates_of(model, tokenizer, texts, k, length_max=384, batch=16):
     for at in range(0, len(order), batch):
         ids = order[at:at + batch]
         e = p_.tokenise(tokenizer, [texts[i] for i in ids], length_max, empty_first=True)
-        middle, last, mask, memory = model.encode(e)
-        grid = torch.zeros(*mask.shape, last.shape[-1])
-        grid[mask] = last
-        scores = model.span_scores(grid, p_.allowed_spans(tokenizer, e, len(model.width)))
+        encoded = model.encode(e)
+        scores = model.span_scores(encoded[1], p_.allowed_spans(tokenizer, e, len(model.width)))
         total = scores.flatten(1).logsumexp(1)
         kept = []
         for j, i in enumerate(ids):
@@ -67,7 +65,7 @@ def candidates_of(model, tokenizer, texts, k, length_max=384, batch=16):
             spans[j, :len(c)] = torch.tensor([x[:2] for x in c]).reshape(-1, 2)
         vectors = None
         if model.config["form"] in ("shared", "ends"):
-            vectors = model.phrases(middle, last, mask, memory, spans)
+            vectors = model.phrases(*encoded, spans)
         for j, i in enumerate(ids):
             out[i] = {"candidates": kept[j], "vectors": None if vectors is None else vectors[j, :len(kept[j])]}
     if model.config["form"] in ("pair", "alone"):
@@ -110,7 +108,7 @@ def score(model, tokenizer, passages, ks=(5, 10, 20, 30, 50, 75, 100), weights=(
     contexts = time.process_time() - begun
     flat = [q for p in passages for q, _ in p["questions"]]
     vectors = question_vectors(model, tokenizer, flat)
-    scale = float(model.log_scale.exp())
+    scale = float(model.log_scale.detach().exp())
     hits, exact, overlap, at, n_vectors = collections.Counter(), collections.Counter(), collections.Counter(), 0, collections.Counter()
     for p, c in zip(passages, encoded):
         texts = [x[2] for x in c["candidates"]]
@@ -150,6 +148,7 @@ def main():
     tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
     model = from_folder(o.model, o.reader) if o.model else from_run(o.reader, o.run)
     passages = p_.read(o.data)[1] if o.held_out else p_.test_set(o.data)
+    model.quicken()
     if o.passages:
         passages = data.shuffled(data.rng("sample"), passages)[:o.passages]
     json.dump(score(model, tokenizer, passages), sys.stdout, indent=1)

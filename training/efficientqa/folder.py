@@ -28,14 +28,14 @@ def stored(model):
     quantise = import_module("export").quantise
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     tensors, own = {}, model.state_dict()
-    for ours, name in file_names(model).items():
-        weight = own[ours].float().contiguous()
-        if ours in frozen or name.startswith("phrase.") and model.config["form"] in ("pair", "alone"):
+    for ours, names in file_names(model).items():
+        if ours in frozen or names[0].startswith("phrase.") and model.config["form"] in ("pair", "alone"):
             continue
-        if weight.ndim == 2 and name != "candidates.ends.weight":
-            tensors[name], tensors[f"{name}.scale"] = quantise(weight)
-        else:
-            tensors[name] = weight
+        for name, weight in zip(names, own[ours].float().chunk(len(names))):
+            if weight.ndim == 2 and name != "candidates.ends.weight":
+                tensors[name], tensors[f"{name}.scale"] = quantise(weight)
+            else:
+                tensors[name] = weight.contiguous()
     return tensors
 
 
@@ -79,7 +79,6 @@ QUESTIONS = ["Who built the lighthouse at Kessel Point?", "How high is the light
 def golden(o):
     """What another implementation of the stored model should compute."""
     model = from_folder(o.out, o.reader)
-    model.fast = False
     tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
     prior = lambda value: round(o.prior / float(model.log_scale.exp()), 6) * (value - o.prior_mean)
     passages = []

@@ -114,7 +114,7 @@ class Batches:
         drawn = []
         for i in (stream.items[j] for j in stream.take(o.batch // 2)):
             drawn += [i, rng.choice(self.near[i])]
-        return [cut(rng, self.passages[i], rng.choice((o.words, o.words, 2 * o.words)), o.questions) for i in dict.fromkeys(drawn)]
+        return [cut(rng, self.passages[i], rng.choice((o.words, o.words, o.words * 3 // 2)), o.questions) for i in dict.fromkeys(drawn)]
 
 
 SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[A-Z0-9\"“(])")

@@ -6,11 +6,13 @@ The learning rate is constant until the last --decay of the steps. A checkpoint 
 --resume continues where a run stopped; with another --steps it ends there.
 """
 import argparse
+import collections
 import json
 import os
 import time
 
 import torch
+import torch.distributed as dist
 from transformers import BertTokenizerFast
 
 import evaluate
@@ -42,7 +44,8 @@ def options():
     p.add_argument("--lr", type=float, default=1e-4)
     p.add_argument("--dropout", type=float, default=0.1)
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--workers", type=int, default=2, help="processes, each with its own batch; a step is the mean of theirs")
+    p.add_argument("--threads", type=int, default=1, help="of each worker")
     p.add_argument("--evaluate-every", type=int, default=600, help="steps")
     p.add_argument("--resume", action="store_true")
     return p.parse_args()
@@ -114,10 +117,7 @@ def match_loss(match, own, right, elsewhere):
 def loss_of(o, model, tokenizer, batch):
     e = p_.tokenise(tokenizer, [p["text"] for p in batch], 384, empty_first=True)
     encoded = model.encode(e)
-    _, last, mask, _ = encoded
-    grid = last.new_zeros(*mask.shape, last.shape[-1])
-    grid[mask] = last
-    scores = model.span_scores(grid, p_.allowed_spans(tokenizer, e, len(model.width)))
+    scores = model.span_scores(encoded[1], p_.allowed_spans(tokenizer, e, len(model.width)))
     with torch.no_grad():
         spans, keys, golds = choose(o, e, batch, scores)
         prior = (scores - scores.flatten(1).logsumexp(1)[:, None, None])[
@@ -143,63 +143,107 @@ def trained(model):
     return {n: v for n, v in model.state_dict().items() if n in names}
 
 
-def main():
-    o = options()
+def share_gradients(parameters, workers):
+    """Replaces every gradient by its mean over the workers."""
+    if workers == 1:
+        return
+    flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in parameters])
+    dist.all_reduce(flat)
+    for p, g in zip(parameters, (flat / workers).split([p.numel() for p in parameters])):
+        p.grad = g.view_as(p)
+
+
+class Log:
+    """Prints and keeps what the first worker reports; sums what happens between two reports."""
+
+    def __init__(self, path, first):
+        self.file = open(path, "a", encoding="utf8") if first else None
+        self.begun, self.sums, self.counted = time.time(), collections.Counter(), 0
+
+    def report(self, **fields):
+        if self.file:
+            print(fields, flush=True)
+            self.file.write(json.dumps(fields) + "\n")
+            self.file.flush()
+
+    def add(self, parts):
+        self.sums.update({k: float(v.detach()) for k, v in parts.items()})
+        self.counted += 1
+
+    def means(self, **fields):
+        minutes = {"minutes": round((time.time() - self.begun) / 60, 1), "cpu_minutes": round(time.process_time() / 60, 1)}
+        self.report(**fields, **{k: round(v / self.counted, 4) for k, v in self.sums.items()}, **minutes)
+        self.sums, self.counted = collections.Counter(), 0
+
+
+def optimiser_of(o, parameters):
+    groups = [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.01},
+              {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=o.lr, betas=(0.9, 0.98), fused=True)
+
+
+def work(rank, o):
+    """One worker's run: its own share of the batches, the same weights as the others after every step."""
     torch.set_num_threads(o.threads)
-    torch.manual_seed(o.seed)
-    os.makedirs(o.out, exist_ok=True)
+    if o.workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{os.path.abspath(o.out)}/meeting", rank=rank, world_size=o.workers)
     train, held = p_.read(o.data, o.squad)
     batches = p_.Batches(o, train)
     settings = {"form": o.form, "pooling": o.pooling, "split": o.split, "width_max": 20, "dropout": o.dropout}
-    model = from_reader(o.reader, **settings).train()
+    torch.manual_seed(o.seed)
+    model = from_reader(o.reader, **settings).quicken().train()
     tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW([{"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.01},
-                                   {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}],
-                                  lr=o.lr, betas=(0.9, 0.98), fused=True)
+    optimiser = optimiser_of(o, parameters)
     step, checkpoint = 0, f"{o.out}/checkpoint.pt"
     if o.resume and os.path.exists(checkpoint):
         saved = torch.load(checkpoint)
         model.load_state_dict(saved["model"], strict=False)
         optimiser.load_state_dict(saved["optimiser"])
         step = saved["step"]
-        torch.manual_seed(o.seed + step)
-        for at in range(step):
-            batches.draw(at < o.warm)
-    log = open(f"{o.out}/log.jsonl", "a", encoding="utf8")
-
-    def report(**fields):
-        print(fields, flush=True)
-        log.write(json.dumps(fields) + "\n")
-        log.flush()
-
-    report(options=vars(o), passages=batches.counts, held_out=len(held))
-    begun, saved_at, sums, counted = time.time(), time.time(), {}, 0
+    for at in range(step * o.workers):
+        batches.draw(at < o.warm * o.workers)
+    torch.manual_seed(o.seed + 1000 * step + rank)
+    log = Log(f"{o.out}/log.jsonl", rank == 0)
+    log.report(options=vars(o), passages=batches.counts, held_out=len(held))
+    saved_at = time.time()
     while step < o.steps:
         for g in optimiser.param_groups:
             g["lr"] = o.lr * min((step + 1) / 100, 1, max(0.02, (o.steps - step) / (o.decay * o.steps)))
-        loss, parts = loss_of(o, model, tokenizer, batches.draw(step < o.warm))
+        batch = [batches.draw(step < o.warm) for _ in range(o.workers)][rank]
+        with model.autocast():
+            loss, parts = loss_of(o, model, tokenizer, batch)
         loss.backward()
+        share_gradients(parameters, o.workers)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad()
-        step, counted = step + 1, counted + 1
-        for k, v in parts.items():
-            sums[k] = sums.get(k, 0) + float(v.detach())
+        step += 1
+        log.add(parts)
         if step % 50 == 0:
-            report(step=step, of=o.steps, **{k: round(v / counted, 4) for k, v in sums.items()},
-                   scale=round(float(model.log_scale.exp()), 2), minutes=round((time.time() - begun) / 60, 1),
-                   cpu_minutes=round(time.process_time() / 60, 1))
-            sums, counted = {}, 0
+            log.means(step=step, of=o.steps, scale=round(float(model.log_scale.detach().exp()), 2))
+        if rank > 0:
+            continue
         if step % o.evaluate_every == 0 or step == o.steps:
             found = evaluate.score(model, tokenizer, held, ks=(20, 50, 100), weights=(0, 0.25, 0.5, 0.75))
             model.train()
-            report(step=step, held_out=found)
+            log.report(step=step, held_out=found)
         if time.time() - saved_at > 240 or step == o.steps:
             torch.save({"model": trained(model), "optimiser": optimiser.state_dict(), "step": step, "settings": settings,
                         "options": vars(o)}, checkpoint + ".new")
             os.replace(checkpoint + ".new", checkpoint)
             saved_at = time.time()
+
+
+def main():
+    o = options()
+    os.makedirs(o.out, exist_ok=True)
+    if os.path.exists(f"{o.out}/meeting"):
+        os.remove(f"{o.out}/meeting")
+    if o.workers == 1:
+        work(0, o)
+    else:
+        torch.multiprocessing.spawn(work, (o,), nprocs=o.workers)
 
 
 if __name__ == "__main__":
