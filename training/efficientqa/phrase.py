@@ -239,7 +239,7 @@ def from_reader(folder, **settings):
     weights = load_reader(f"{folder}/model.safetensors")
     weights["candidates.ends.weight"], weights["candidates.ends.bias"] = weights["span.weight"], weights["span.bias"]
     load(model, weights)
-    below = weights[f"bert.encoder.layer.{model.config['split'] - 1}.output.LayerNorm.weight"]
+    below = weights[f"bert.encoder.layer.{max(1, model.config['split']) - 1}.output.LayerNorm.weight"]
     with torch.no_grad():  # a candidate's first state has the size of its neighbours'
         model.phrase_norm.weight.fill_(below.square().mean().sqrt())
     return model

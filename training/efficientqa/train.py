@@ -54,8 +54,7 @@ def options():
 def choose(o, e, batch, scores):
     """The spans of each passage that a question is matched against: the extractor's best, some at random among the following, and
     the answers. Returns spans [P, C, 2], their normalised texts (empty: no candidate) and the answers' spans of each passage."""
-    few = o.form in ("pair", "alone")
-    best, more = (6, 4) if few else (o.candidates * 2 // 3, o.candidates // 3)
+    best, more = o.candidates * 2 // 3, o.candidates // 3
     lists, keys, golds = [], [], []
     for i, passage in enumerate(batch):
         _, spans = evaluate.best_spans(scores[i], 4 * o.candidates)
