@@ -109,14 +109,35 @@ def scored(texts, golds):
     return functools.cache(lambda i: (keys[i] in right, max(f1(keys[i].split(), w) for w in words)))
 
 
-def score(model, tokenizer, passages, ks=(5, 10, 20, 30, 50, 75, 100), weights=(0, 0.25, 0.5, 0.75, 1.0)):
+def both_sides(model, tokenizer, passages, k):
+    """What the context side and the question side compute, each by itself: candidates and vectors of every passage, scaled vectors
+    of all questions [Q, d − 1], and the processor seconds of the former."""
+    begun = time.process_time()
+    encoded = candidates_of(model, tokenizer, [p["text"] for p in passages], k)
+    seconds = time.process_time() - begun
+    questions = [q for p in passages for q, _ in p["questions"]]
+    return encoded, float(model.log_scale.detach().exp()) * question_vectors(model, tokenizer, questions), seconds
+
+
+def score_open(model, tokenizer, passages, k, weights):
+    """EM and F1 of the best match among the candidates of *all* passages, and how often it is in the question's own."""
+    encoded, match, _ = both_sides(model, tokenizer, passages, k)
+    vectors, prior = torch.cat([c["vectors"] for c in encoded]), torch.tensor([x[3] for c in encoded for x in c["candidates"]])
+    texts = [x[2] for c in encoded for x in c["candidates"]]
+    home = [i for i, c in enumerate(encoded) for _ in c["candidates"]]
+    asked = [(i, [p["text"][a:b] for a, b in spans]) for i, p in enumerate(passages) for _, spans in p["questions"]]
+    found = {}
+    for w in weights:
+        best = torch.cat([(part @ vectors.T + w * prior).argmax(1) for part in match.split(128)]).tolist()
+        judged = [(*scored([texts[b]], golds)(0), home[b] == i) for b, (i, golds) in zip(best, asked)]
+        found[w] = [round(100 * sum(j[n] for j in judged) / len(asked), 2) for n in range(3)]
+    return {"questions": len(asked), "vectors": len(texts), "exact_f1_passage": found}
+
+
+def score(model, tokenizer, passages, ks, weights):
     """Recall of the best K, oracle F1, and EM and F1 of the best match for every K and every weight of the log-score (in units of
     scale · cosine)."""
-    begun = time.process_time()
-    encoded = candidates_of(model, tokenizer, [p["text"] for p in passages], max(ks))
-    contexts = time.process_time() - begun
-    flat = [q for p in passages for q, _ in p["questions"]]
-    match = float(model.log_scale.detach().exp()) * question_vectors(model, tokenizer, flat)
+    encoded, match, contexts = both_sides(model, tokenizer, passages, max(ks))
     exact, overlap, at, vectors = collections.Counter(), collections.Counter(), 0, collections.Counter()
     for p, c in zip(passages, encoded):
         texts = [x[2] for x in c["candidates"]]
@@ -135,8 +156,8 @@ def score(model, tokenizer, passages, ks=(5, 10, 20, 30, 50, 75, 100), weights=(
                     best = each[int((similar[:k] + w * prior[:k]).argmax())]
                     exact[k, w] += best[0]
                     overlap[k, w] += best[1]
-    percent = lambda x: round(100 * x / len(flat), 2)
-    return {"questions": len(flat), "passages": len(passages), "cpu_s_contexts": round(contexts, 1),
+    percent = lambda x: round(100 * x / len(match), 2)
+    return {"questions": len(match), "passages": len(passages), "cpu_s_contexts": round(contexts, 1),
             "recall": {k: percent(exact[k, "oracle"]) for k in ks}, "oracle_f1": {k: percent(overlap[k, "oracle"]) for k in ks},
             "vectors": {k: round(vectors[k] / len(passages), 1) for k in ks},
             "exact_f1": {k: {w: (percent(exact[k, w]), percent(overlap[k, w])) for w in weights} for k in ks}}
@@ -149,6 +170,12 @@ def main():
     p.add_argument("--model", help="folder that folder.py wrote, in place of --run")
     p.add_argument("--data", required=True)
     p.add_argument("--held-out", action="store_true")
+    p.add_argument("--open", action="store_true", help="match against the candidates of all passages")
+    p.add_argument("--candidates", type=int, default=50, help="of a passage, with --open")
+    p.add_argument("--weights", type=lambda v: [float(x) for x in v.split(",")], default=[0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5],
+                   help="of the log-score")
+    p.add_argument("--ks", type=lambda v: [int(x) for x in v.split(",")], default=[5, 10, 20, 30, 50, 75, 100],
+                   help="candidates kept of a passage")
     p.add_argument("--passages", type=int, default=0, help="so many, drawn at random")
     p.add_argument("--threads", type=int, default=2)
     o = p.parse_args()
@@ -159,7 +186,11 @@ def main():
     model.quicken()
     if o.passages:
         passages = data.shuffled(data.rng("sample"), passages)[:o.passages]
-    json.dump(score(model, tokenizer, passages), sys.stdout, indent=1)
+    if o.open:
+        found = score_open(model, tokenizer, passages, o.candidates, o.weights)
+    else:
+        found = score(model, tokenizer, passages, o.ks, o.weights)
+    json.dump(found, sys.stdout)
     print()
 
 

@@ -47,6 +47,8 @@ def options():
     p.add_argument("--workers", type=int, default=2, help="processes, each with its own batch; a step is the mean of theirs")
     p.add_argument("--threads", type=int, default=1, help="of each worker")
     p.add_argument("--evaluate-every", type=int, default=600, help="steps")
+    p.add_argument("--judged", type=int, default=0, help="passages of those held out that are judged, 0: all")
+    p.add_argument("--ks", type=lambda v: [int(x) for x in v.split(",")], default=[20, 50, 100], help="candidates kept when judged")
     p.add_argument("--resume", action="store_true")
     return p.parse_args()
 
@@ -187,6 +189,7 @@ def work(rank, o):
     if o.workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{os.path.abspath(o.out)}/meeting", rank=rank, world_size=o.workers)
     train, held = p_.read(o.data, o.squad)
+    held = data.shuffled(data.rng("judged"), held)[:o.judged or len(held)]
     batches = p_.Batches(o, train)
     settings = {"form": o.form, "pooling": o.pooling, "split": o.split, "width_max": 20, "dropout": o.dropout}
     torch.manual_seed(o.seed)
@@ -224,7 +227,7 @@ def work(rank, o):
         if rank > 0:
             continue
         if step % o.evaluate_every == 0 or step == o.steps:
-            found = evaluate.score(model, tokenizer, held, ks=(20, 50, 100), weights=(0, 0.25, 0.5, 0.75))
+            found = evaluate.score(model, tokenizer, held, o.ks, (0, 0.25, 0.5, 0.75, 1.0, 1.25))
             model.train()
             log.report(step=step, held_out=found)
         if time.time() - saved_at > 240 or step == o.steps:
