@@ -156,11 +156,29 @@ def score(model, tokenizer, passages, ks, weights):
                     best = each[int((similar[:k] + w * prior[:k]).argmax())]
                     exact[k, w] += best[0]
                     overlap[k, w] += best[1]
-    percent = lambda x: round(100 * x / len(match), 2)
-    return {"questions": len(match), "passages": len(passages), "cpu_s_contexts": round(contexts, 1),
-            "recall": {k: percent(exact[k, "oracle"]) for k in ks}, "oracle_f1": {k: percent(overlap[k, "oracle"]) for k in ks},
-            "vectors": {k: round(vectors[k] / len(passages), 1) for k in ks},
-            "exact_f1": {k: {w: (percent(exact[k, w]), percent(overlap[k, w])) for w in weights} for k in ks}}
+    return {"questions": len(match), "passages": len(passages), "cpu_s_contexts": round(contexts, 1), "exact": exact, "f1": overlap,
+            "vectors": vectors}
+
+
+def percent(parts, ks, weights):
+    """The scores of several sets of passages, put together and divided by their questions and passages."""
+    total = {key: sum((part[key] for part in parts), type(parts[0][key])()) for key in parts[0]}
+    share = lambda kind, k, w: round(100 * total[kind][k, w] / total["questions"], 2)
+    return {"questions": total["questions"], "passages": total["passages"], "cpu_s_contexts": total["cpu_s_contexts"],
+            "vectors": {k: round(total["vectors"][k] / total["passages"], 1) for k in ks},
+            "recall": {k: share("exact", k, "oracle") for k in ks}, "oracle_f1": {k: share("f1", k, "oracle") for k in ks},
+            "exact_f1": {k: {w: (share("exact", k, w), share("f1", k, w)) for w in weights} for k in ks}}
+
+
+def part(job):
+    """The scores of one share of the passages, in a process of its own."""
+    o, passages = job
+    torch.set_num_threads(1)
+    tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
+    model = (from_folder(o.model, o.reader) if o.model else from_run(o.reader, o.run)).quicken()
+    if o.open:
+        return score_open(model, tokenizer, passages, o.candidates, o.weights)
+    return score(model, tokenizer, passages, o.ks, o.weights)
 
 
 def main():
@@ -177,19 +195,16 @@ def main():
     p.add_argument("--ks", type=lambda v: [int(x) for x in v.split(",")], default=[5, 10, 20, 30, 50, 75, 100],
                    help="candidates kept of a passage")
     p.add_argument("--passages", type=int, default=0, help="so many, drawn at random")
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--workers", type=int, default=2, help="processes that share the passages")
     o = p.parse_args()
-    torch.set_num_threads(o.threads)
-    tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
-    model = from_folder(o.model, o.reader) if o.model else from_run(o.reader, o.run)
     passages = p_.read(o.data)[1] if o.held_out else p_.test_set(o.data)
-    model.quicken()
     if o.passages:
         passages = data.shuffled(data.rng("sample"), passages)[:o.passages]
     if o.open:
-        found = score_open(model, tokenizer, passages, o.candidates, o.weights)
+        found = part((o, passages))
     else:
-        found = score(model, tokenizer, passages, o.ks, o.weights)
+        with torch.multiprocessing.get_context("spawn").Pool(o.workers) as pool:
+            found = percent(pool.map(part, [(o, passages[i::o.workers]) for i in range(o.workers)]), o.ks, o.weights)
     json.dump(found, sys.stdout)
     print()
 

@@ -42,7 +42,7 @@ def stored(model):
 def write(model, o):
     os.makedirs(o.out, exist_ok=True)
     tensors = stored(model)
-    scale = float(model.log_scale.exp())
+    scale = float(model.log_scale.detach().exp())
     with open(f"{o.reader}/config.json", encoding="utf8") as f:
         config = json.load(f)
     keep = ("form", "split", "pooling", "width_max")
@@ -80,7 +80,7 @@ def golden(o):
     """What another implementation of the stored model should compute."""
     model = from_folder(o.out, o.reader)
     tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
-    prior = lambda value: round(o.prior / float(model.log_scale.exp()), 6) * (value - o.prior_mean)
+    prior = lambda value: round(o.prior / float(model.log_scale.detach().exp()), 6) * (value - o.prior_mean)
     passages = []
     for text, found in zip(PASSAGES, evaluate.candidates_of(model, tokenizer, PASSAGES, 12)):
         candidates = []

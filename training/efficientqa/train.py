@@ -227,9 +227,10 @@ def work(rank, o):
         if rank > 0:
             continue
         if step % o.evaluate_every == 0 or step == o.steps:
-            found = evaluate.score(model, tokenizer, held, o.ks, (0, 0.25, 0.5, 0.75, 1.0, 1.25))
+            weights = (0, 0.25, 0.5, 0.75, 1.0, 1.25)
+            found = evaluate.score(model, tokenizer, held, o.ks, weights)
             model.train()
-            log.report(step=step, held_out=found)
+            log.report(step=step, held_out=evaluate.percent([found], o.ks, weights))
         if time.time() - saved_at > 240 or step == o.steps:
             torch.save({"model": trained(model), "optimiser": optimiser.state_dict(), "step": step, "settings": settings,
                         "options": vars(o)}, checkpoint + ".new")
