@@ -20,12 +20,11 @@ import passages as p_
 from phrase import file_names, from_folder, from_run
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mix"))
+from export import quantise  # noqa: E402
 
 
 def stored(model):
     """The trained tensors under their names in the file."""
-    from importlib import import_module
-    quantise = import_module("export").quantise
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     tensors, own = {}, model.state_dict()
     for ours, names in file_names(model).items():
@@ -106,7 +105,7 @@ def main():
     p.add_argument("--run", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--prior", type=float, default=0.5, help="weight of the log-score beside scale times cosine")
-    p.add_argument("--prior-mean", type=float, default=-5.0, help="subtracted from the log-score; shifts all matches alike")
+    p.add_argument("--prior-mean", type=float, default=-6.0, help="subtracted from the log-score; shifts all matches alike")
     p.add_argument("--candidates", type=int, default=50)
     p.add_argument("--whole", action="store_true")
     p.add_argument("--golden")
