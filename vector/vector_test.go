@@ -357,6 +357,18 @@ func TestEdges(t *testing.T) {
 	}
 }
 
+// TestPutLeavesVectorsAlone: vectors that lie in one array stay as they were.
+func TestPutLeavesVectorsAlone(t *testing.T) {
+	x := newIndex(t, population{}, Settings{Dim: 2}, 1)
+	values := []float32{1, 2, 3, 4}
+	change(t, x, func(w *Writer) error {
+		return w.Put("g", []Item{{Vector: values[:2], Prior: 9}, {ID: 1, Vector: values[2:], Prior: 9}})
+	})
+	if !slices.Equal(values, []float32{1, 2, 3, 4}) {
+		t.Errorf("put changed %v", values)
+	}
+}
+
 func TestPutRefuses(t *testing.T) {
 	x := newIndex(t, population{}, Settings{Dim: 2}, 1)
 	change(t, x, func(w *Writer) error {

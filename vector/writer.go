@@ -111,10 +111,8 @@ func (w *Writer) Put(group string, items []Item) error {
 		if len(item.Vector) != dim {
 			return fmt.Errorf("put %q: a vector of %d coordinates in an index of %d", group, len(item.Vector), dim)
 		}
-		for _, v := range append(item.Vector, item.Prior) {
-			if v-v != 0 {
-				return fmt.Errorf("put %q: vector %d has a coordinate that is not finite", group, item.ID)
-			}
+		if !finite(item.Prior) || slices.ContainsFunc(item.Vector, func(v float32) bool { return !finite(v) }) {
+			return fmt.Errorf("put %q: vector %d has a coordinate or a prior that is not finite", group, item.ID)
 		}
 	}
 	w.Remove(group)
@@ -136,6 +134,8 @@ func (w *Writer) Put(group string, items []Item) error {
 	}
 	return w.err
 }
+
+func finite(v float32) bool { return v-v == 0 }
 
 func (m *memory) add(base *Snapshot, group uint32, item Item) {
 	base.rotation.apply(m.rotated, item.Vector)
