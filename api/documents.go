@@ -40,8 +40,8 @@ type Document struct {
 
 // SpanQuery names bytes of a stored text.
 type SpanQuery struct {
-	Start int `json:"start,omitempty" doc:"first byte; 0 by default" min:"0"`
-	End   int `json:"end" doc:"byte after the last" min:"1"`
+	Start int `json:"start,omitempty" doc:"first byte; 0 by default" min:"0" max:"1000000000000"`
+	End   int `json:"end" doc:"byte after the last" min:"1" max:"1000000000000"`
 }
 
 // PageMarks are the boxes on a page's image that hold the bytes of a span.

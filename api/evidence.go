@@ -9,7 +9,7 @@ type Answer struct {
 	Reason    string             `json:"reason,omitempty" doc:"why it abstained"`
 	Nearest   []Hit              `json:"nearest,omitempty" doc:"after abstaining: what to read instead"`
 	TookMS    map[string]float64 `json:"took_ms" doc:"milliseconds by stage, and total"`
-	Uncovered int                `json:"uncovered,omitempty" doc:"documents that have no phrases yet, so that phrases cannot find them"`
+	Uncovered int                `json:"uncovered,omitempty" doc:"documents without phrases, which phrases cannot find"`
 }
 
 // Candidate is one distinct answer.

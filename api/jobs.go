@@ -4,7 +4,7 @@ package api
 type JobRequest struct {
 	Kind  string   `json:"kind" enum:"index" doc:"index: read what is new and changed"`
 	Index string   `json:"index,omitempty" doc:"name of the index; the first one by default"`
-	Paths []string `json:"paths,omitempty" doc:"files and folders below those the server may read; those indexed before by default" max:"100" each:"1,4096"`
+	Paths []string `json:"paths,omitempty" doc:"files and folders; those indexed before by default" max:"100" each:"1,4096"`
 }
 
 // Job is a piece of work.

@@ -82,41 +82,86 @@ type Kind struct {
 
 // Kinds lists every kind of problem, by code.
 var Kinds = []Kind{
-	{"ambiguous", 422, "It is not clear what is meant", "Give exactly one of the things that the detail names.", nil},
+	{
+		"ambiguous", 422, "It is not clear what is meant",
+		"Give exactly one of the things that the detail names.", nil,
+	},
 	{"bad-cursor", 422, "The cursor is none that was given out", "Take the cursor from the page before.", nil},
-	{"bad-mask", 422, "A mask cannot be used", "Masks are in pixels of the picture, and hold at least one.", nil},
+	{
+		"bad-mask", 422, "A mask cannot be used",
+		"Masks are in pixels of the picture, and hold at least one.", nil,
+	},
 	{"bad-question", 422, "The question cannot be asked", `Ask one sentence of at most 200 words.`, nil},
-	{"bad-span", 422, "There is no such span", "Spans are half-open, count bytes of the stored text, and cut no character.", ErrSpan},
+	{
+		"bad-span", 422, "There is no such span",
+		"Spans are half-open, count bytes of the stored text, and cut no character.", ErrSpan,
+	},
 	{"bad-text", 422, "The text cannot be looked for", "Say what to look for in a few words.", nil},
 	{"body-too-large", 413, "The body is too large", "Send less, or raise --max-body.", nil},
 	{"cancelled", 499, "The client went away", "Nothing to do: the computation was stopped.", nil},
 	{"conflict", 409, "The state does not allow it", "Look at the state first.", nil},
-	{"cross-origin", 403, "A page of another origin may not do this", "Call from a program, or from evident's own pages.", nil},
-	{"damaged", 500, "A file is damaged", "Remove the damaged index folder and index again; get a damaged model again.", ErrDamaged},
-	{"empty-index", 422, "There is nothing to ask or to look at", `Index a folder: "evident index PATH", or the page Library.`, ErrEmptyIndex},
+	{
+		"cross-origin", 403, "A page of another origin may not do this",
+		"Call from a program, or from evident's own pages.", nil,
+	},
+	{
+		"damaged", 500, "A file is damaged",
+		"Remove the damaged index folder and index again; get a damaged model again.", ErrDamaged,
+	},
+	{
+		"empty-index", 422, "There is nothing to ask or to look at",
+		`Index a folder: "evident index PATH", or the page Library.`, ErrEmptyIndex,
+	},
 	{"folder-not-allowed", 403, "The folder may not be indexed", "Start the server with --allow FOLDER.", nil},
 	{"forbidden", 403, "The key does not allow it", "Use an admin key.", ErrKey},
-	{"host-not-allowed", 403, "The name in the Host header is not this server's", "Use the printed address, or start with --host NAME.", nil},
-	{"idempotency-mismatch", 422, "The idempotency key was used for another request", "Use a new key for a new request.", nil},
+	{
+		"host-not-allowed", 403, "The name in the Host header is not this server's",
+		"Use the printed address, or start with --host NAME.", nil,
+	},
+	{
+		"idempotency-mismatch", 422, "The idempotency key was used for another request",
+		"Use a new key for a new request.", nil,
+	},
 	{"image-too-large", 413, "The picture has too many pixels", "Scale it down, or raise --max-pixels.", nil},
 	{"internal", 500, "The server made a mistake", "Report it with the request_id and the log.", nil},
 	{"invalid-request", 400, "The request is not what the description asks for", "Compare with /docs.", nil},
 	{"key-needed", 401, "A key is needed", "Send the header Authorization: Bearer KEY.", ErrKey},
-	{"locked", 409, "The index is being written to", "Wait for the job, or for the other process, and try again.", ErrLocked},
+	{
+		"locked", 409, "The index is being written to",
+		"Wait for the job, or for the other process, and try again.", ErrLocked,
+	},
 	{"method-not-allowed", 405, "The path does not take this method", "See the header Allow.", nil},
 	{"no-document", 404, "There is no such document", "List the documents of the index.", ErrNoDocument},
 	{"no-index", 404, "There is no such index", "List the indexes.", ErrNoIndex},
 	{"no-model", 404, "There is no such model", "List the models.", ErrModelMissing},
-	{"no-page", 404, "There is no such page", "Pages are counted from 1; only PDF has pages to look at.", ErrNoPage},
-	{"no-phrases", 422, "The index holds no phrases", `Make some: "evident index --phrases PATH".`, ErrNoPhrases},
-	{"not-an-image", 422, "The file is no picture", "Pictures are JPEG, PNG, GIF, WebP, TIFF or BMP, told by their content.", ErrNotImage},
+	{
+		"no-page", 404, "There is no such page",
+		"Pages are counted from 1; only PDF has pages to look at.", ErrNoPage,
+	},
+	{
+		"no-phrases", 422, "The index holds no phrases",
+		`Make some: "evident index --phrases PATH".`, ErrNoPhrases,
+	},
+	{
+		"not-an-image", 422, "The file is no picture",
+		"Pictures are JPEG, PNG, GIF, WebP, TIFF or BMP, told by their content.", ErrNotImage,
+	},
 	{"not-found", 404, "There is nothing at this path", "See /docs for the paths.", nil},
 	{"not-ready", 503, "The server is not ready", "Wait, and look at /readyz.", ErrBusy},
-	{"other-model", 409, "The index was made with another model", "Index again with the model in use.", ErrOtherModel},
-	{"overloaded", 503, "The server has as much to do as it takes on", "Try again after the seconds of Retry-After.", ErrBusy},
+	{
+		"other-model", 409, "The index was made with another model",
+		"Index again with the model in use.", ErrOtherModel,
+	},
+	{
+		"overloaded", 503, "The server has as much to do as it takes on",
+		"Try again after the seconds of Retry-After.", ErrBusy,
+	},
 	{"stale", 409, "The file has changed since it was indexed", "Index again.", ErrStale},
 	{"timeout", 503, "The request took too long", "Ask for less, or raise --request-timeout.", ErrBusy},
-	{"unsupported-type", 415, "The body is of a kind that is not read here", "Send application/json, or multipart/form-data where /docs says so.", nil},
+	{
+		"unsupported-type", 415, "The body is of a kind that is not read here",
+		"Send application/json, or multipart/form-data where /docs says so.", nil,
+	},
 }
 
 // KindOf returns the kind of a code.

@@ -6,6 +6,7 @@ type AskRequest struct {
 	Index     string  `json:"index,omitempty" doc:"name of the index; the first one by default"`
 	Top       int     `json:"top,omitempty" doc:"distinct answers; 3 by default" min:"1" max:"20"`
 	Passages  int     `json:"passages,omitempty" doc:"passages read; 20 by default" min:"1" max:"100"`
+	Engine    string  `json:"engine,omitempty" enum:"auto,mix,phrase" doc:"the method that answers; auto by default: both where there are phrases"`
 	Threshold float64 `json:"threshold,omitempty" doc:"abstain below this probability; below 0 never" min:"-1" max:"1"`
 }
 

@@ -211,7 +211,9 @@ func listen(o *serveOptions) (net.Listener, error) {
 		l, err = net.Listen("tcp", o.listen)
 	}
 	if err != nil {
-		return nil, &hintError{fmt.Errorf("listen on %s: %w", o.listen, err), "another program may use the port; choose one with --listen"}
+		return nil, &hintError{
+			fmt.Errorf("listen on %s: %w", o.listen, err), "another program may use the port; choose one with --listen",
+		}
 	}
 	if o.cert == "" {
 		return l, nil

@@ -113,7 +113,9 @@ func link(index string, e *api.Evidence) *sdk.ResourceLink {
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-func (t *tools) ask(ctx context.Context, _ *sdk.CallToolRequest, in api.AskRequest) (*sdk.CallToolResult, *api.Answer, error) {
+func (t *tools) ask(
+	ctx context.Context, _ *sdk.CallToolRequest, in api.AskRequest,
+) (*sdk.CallToolResult, *api.Answer, error) {
 	index, err := t.IndexName(in.Index)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +140,9 @@ func (t *tools) ask(ctx context.Context, _ *sdk.CallToolRequest, in api.AskReque
 	return result, answer, nil
 }
 
-func (t *tools) search(ctx context.Context, _ *sdk.CallToolRequest, in api.SearchRequest) (*sdk.CallToolResult, *api.SearchResult, error) {
+func (t *tools) search(
+	ctx context.Context, _ *sdk.CallToolRequest, in api.SearchRequest,
+) (*sdk.CallToolResult, *api.SearchResult, error) {
 	found, err := t.Search(ctx, in)
 	if err != nil {
 		return nil, nil, err
@@ -154,7 +158,9 @@ func (t *tools) search(ctx context.Context, _ *sdk.CallToolRequest, in api.Searc
 	return result, found, nil
 }
 
-func (t *tools) searchImages(ctx context.Context, _ *sdk.CallToolRequest, in api.ImageSearchRequest) (*sdk.CallToolResult, *api.ImageSearchResult, error) {
+func (t *tools) searchImages(
+	ctx context.Context, _ *sdk.CallToolRequest, in api.ImageSearchRequest,
+) (*sdk.CallToolResult, *api.ImageSearchResult, error) {
 	found, err := t.SearchImages(ctx, in, nil)
 	if err != nil {
 		return nil, nil, err
@@ -186,7 +192,9 @@ type ReadResult struct {
 // partBytes is how much of a document one call reads.
 const partBytes = 24_000
 
-func (t *tools) read(ctx context.Context, _ *sdk.CallToolRequest, in ReadRequest) (*sdk.CallToolResult, *ReadResult, error) {
+func (t *tools) read(
+	ctx context.Context, _ *sdk.CallToolRequest, in ReadRequest,
+) (*sdk.CallToolResult, *ReadResult, error) {
 	d, stored, err := t.Document(ctx, in.Index, in.ID)
 	if err != nil {
 		return nil, nil, err
@@ -207,7 +215,9 @@ func (t *tools) read(ctx context.Context, _ *sdk.CallToolRequest, in ReadRequest
 	return &sdk.CallToolResult{Content: []sdk.Content{text("%s", out.Text)}}, out, nil
 }
 
-func (t *tools) explain(ctx context.Context, _ *sdk.CallToolRequest, in api.ExplainRequest) (*sdk.CallToolResult, *api.Explanation, error) {
+func (t *tools) explain(
+	ctx context.Context, _ *sdk.CallToolRequest, in api.ExplainRequest,
+) (*sdk.CallToolResult, *api.Explanation, error) {
 	e, err := t.Explain(ctx, in, nil)
 	if err != nil {
 		return nil, nil, err

@@ -62,9 +62,11 @@ func (s *Schemas) object(shape *Shape) map[string]any {
 	return schema
 }
 
-// isRequest says whether a type is sent to the server. Answers may get more fields.
+// isRequest says whether a type is sent to the server, by itself or within a request. Answers may get
+// more fields.
 func isRequest(name string) bool {
-	return strings.HasSuffix(name, "Request") || strings.HasSuffix(name, "Query")
+	return strings.HasSuffix(name, "Request") || strings.HasSuffix(name, "Query") ||
+		name == "RegionMask" || name == "RLE"
 }
 
 // Field returns the schema of a field, with its limits.

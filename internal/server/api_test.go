@@ -66,6 +66,7 @@ func TestRefusals(t *testing.T) {
 		{"no words", "POST", apiPath + "/ask", `{"question":"  "}`, nil, "bad-question", ""},
 		{"too many words", "POST", apiPath + "/ask", map[string]any{"question": strings.Repeat("word ", 300)}, nil, "bad-question", ""},
 		{"no such index", "POST", apiPath + "/ask", `{"question":"who","index":"other"}`, nil, "no-index", ""},
+		{"no such engine", "POST", apiPath + "/ask", `{"question":"who","engine":"steam"}`, nil, "invalid-request", "body /engine"},
 		{"no JSON", "POST", apiPath + "/ask", `{"question":`, nil, "invalid-request", "body /"},
 		{"not said to be JSON", "POST", apiPath + "/ask", strings.NewReader(`{"question":"who"}`), []string{"Content-Type", "text/plain"}, "unsupported-type", ""},
 		{"a body too large", "POST", apiPath + "/ask", `{"question":"` + strings.Repeat("x", 4<<20) + `"}`, nil, "body-too-large", ""},

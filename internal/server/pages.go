@@ -231,7 +231,7 @@ func (s *Server) lookPage(c *call) (*reply, error) {
 		return nil, err
 	}
 	if d.Image == nil {
-		return &reply{status: http.StatusSeeOther, header: map[string]string{"Location": web.ReadPath(web.ReadAt{Index: index, ID: id})}}, nil
+		return seeOther(web.ReadPath(web.ReadAt{Index: index, ID: id})), nil
 	}
 	body := web.LookAt(index, d, c.FormValue("texts"))
 	if len(texts) == 0 {

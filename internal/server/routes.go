@@ -93,8 +93,11 @@ func ofBytes(media string) []openapi.Result {
 var (
 	computing = []string{"overloaded", "not-ready"}
 	asking    = append([]string{"no-index", "empty-index", "damaged", "no-model"}, computing...)
-	looking   = append([]string{"no-index", "no-document", "not-an-image", "image-too-large", "bad-text", "ambiguous", "damaged", "no-model"}, computing...)
-	reading   = []string{"no-index", "no-document", "damaged"}
+	engines   = []string{"bad-question", "no-phrases", "other-model"}
+	looking   = append([]string{
+		"no-index", "no-document", "not-an-image", "image-too-large", "bad-text", "ambiguous", "damaged", "no-model",
+	}, computing...)
+	reading = []string{"no-index", "no-document", "damaged"}
 )
 
 func and(codes []string, more ...string) []string {
@@ -117,19 +120,20 @@ func askRoutes() []route {
 		{handle: (*Server).askQuery, Route: openapi.Route{
 			Method: "GET", Path: apiPath + "/ask", Tag: "Ask", Access: openapi.Read,
 			Summary: "Answer a question; as a link that can be shared",
-			Query:   &api.AskRequest{}, Results: ofJSON(&api.Answer{}, tookHeader), Problems: and(asking, "bad-question"),
+			Query:   &api.AskRequest{}, Results: ofJSON(&api.Answer{}, tookHeader), Problems: and(asking, engines...),
 		}},
 		{handle: (*Server).askBody, Route: openapi.Route{
 			Method: "POST", Path: apiPath + "/ask", Tag: "Ask", Access: openapi.Read,
 			Summary: "Answer a question with exact quotations",
 			Doc:     "Abstaining is an answer: 200 with abstained true, a reason, and the nearest passages.",
-			Body:    &api.AskRequest{}, Results: ofJSON(&api.Answer{}, tookHeader), Problems: and(asking, "bad-question"),
+			Body:    &api.AskRequest{}, Results: ofJSON(&api.Answer{}, tookHeader), Problems: and(asking, engines...),
 			Example: map[string]any{"question": "Who designed the bridge?"},
 		}},
 		{handle: (*Server).searchQuery, Route: openapi.Route{
 			Method: "GET", Path: apiPath + "/search", Tag: "Search", Access: openapi.Read,
 			Summary: "Find passages; as a link that can be shared",
-			Query:   &api.SearchRequest{}, Results: ofJSON(&api.SearchResult{}, tookHeader), Problems: and(asking, "bad-question"),
+			Query:   &api.SearchRequest{}, Results: ofJSON(&api.SearchResult{}, tookHeader),
+			Problems: and(asking, "bad-question"),
 		}},
 		{handle: (*Server).searchBody, Route: openapi.Route{
 			Method: "POST", Path: apiPath + "/search", Tag: "Search", Access: openapi.Read,
@@ -160,7 +164,9 @@ func imageRoutes() []route {
 			Summary: "Show where in a picture each text is seen, by LeGrad",
 			Doc:     "The maps can be fetched while the explanation is kept; the oldest are let go first.",
 			Body:    &api.ExplainRequest{}, Upload: true, Headers: onceHeader,
-			Results:  []openapi.Result{{Status: 201, Media: asJSON, Type: &api.Explanation{}, Headers: placeHeader, Links: explanationLinks}},
+			Results: []openapi.Result{{
+				Status: 201, Media: asJSON, Type: &api.Explanation{}, Headers: placeHeader, Links: explanationLinks,
+			}},
 			Problems: and(looking, "conflict", "idempotency-mismatch"),
 			Example:  map[string]any{"image": "3f1c0d7a9b2e4455", "texts": []string{"a cat", "a remote control"}},
 		}},
@@ -265,9 +271,12 @@ func jobRoutes() []route {
 			Method: "POST", Path: apiPath + "/jobs", Tag: "Jobs", Access: openapi.Admin,
 			Summary: "Start a job: index what is new and changed",
 			Body:    &api.JobRequest{}, Headers: onceHeader,
-			Results:  []openapi.Result{{Status: 202, Media: asJSON, Type: &api.Job{}, Headers: placeHeader, Doc: "it waits its turn"}},
-			Problems: []string{"no-index", "empty-index", "folder-not-allowed", "overloaded", "not-ready", "damaged", "conflict", "idempotency-mismatch"},
-			Example:  map[string]any{"kind": "index"},
+			Results: []openapi.Result{{Status: 202, Media: asJSON, Type: &api.Job{}, Headers: placeHeader, Doc: "it waits its turn"}},
+			Problems: []string{
+				"no-index", "empty-index", "folder-not-allowed", "overloaded", "not-ready", "damaged", "conflict",
+				"idempotency-mismatch",
+			},
+			Example: map[string]any{"kind": "index"},
 		}},
 		{handle: (*Server).jobs, Route: openapi.Route{
 			Method: "GET", Path: apiPath + "/jobs", Tag: "Jobs", Access: openapi.Read,
@@ -308,7 +317,10 @@ func operationRoutes() []route {
 		{Status: 200, Media: asJSON, Type: &api.Health{}},
 		{Status: 503, Media: asJSON, Type: &api.Health{}, Doc: "it is not ready, and why"},
 	}
-	get := func(path, summary string, access openapi.Access, results []openapi.Result, handle func(*Server, *call) (*reply, error)) route {
+	get := func(
+		path, summary string, access openapi.Access, results []openapi.Result,
+		handle func(*Server, *call) (*reply, error),
+	) route {
 		return route{handle: handle, Route: openapi.Route{
 			Method: "GET", Path: path, Tag: "Operation", Summary: summary, Access: access, Results: results,
 		}}

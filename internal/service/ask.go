@@ -20,7 +20,7 @@ func (s *Service) Ask(ctx context.Context, r api.AskRequest) (*api.Answer, error
 	var answer *api.Answer
 	err = s.compute(ctx, func(ctx context.Context) (err error) {
 		answer, err = l.index.Ask(ctx, r.Question, evident.AskOptions{
-			Top: r.Top, Passages: r.Passages, Threshold: r.Threshold,
+			Top: r.Top, Passages: r.Passages, Threshold: r.Threshold, Engine: r.Engine,
 		})
 		return err
 	})
