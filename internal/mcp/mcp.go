@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"image/png"
-	"io"
 	"net/http"
 	"reflect"
 	"strings"
@@ -261,19 +260,3 @@ func (t *tools) evidence(ctx context.Context, r *sdk.ReadResourceRequest) (*sdk.
 func Handler(server *sdk.Server) http.Handler {
 	return sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return server }, nil)
 }
-
-// Stdio answers one client over a pair of streams, until the first ends or ctx does. Nothing but the
-// protocol is written.
-func Stdio(ctx context.Context, server *sdk.Server, in io.Reader, out io.Writer) error {
-	err := server.Run(ctx, &sdk.IOTransport{Reader: io.NopCloser(in), Writer: unclosed{out}})
-	if errors.Is(err, io.EOF) || ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// unclosed is a stream that is not ours to close.
-type unclosed struct{ io.Writer }
-
-// Close does nothing.
-func (unclosed) Close() error { return nil }
