@@ -107,6 +107,9 @@ func (a *app) runIndex(ctx context.Context, o indexOptions) error {
 	if report.Phrases, err = a.indexPhrases(ctx, index, &o); err != nil {
 		return err
 	}
+	if report.Phrases != nil {
+		report.Seconds += report.Phrases.Seconds
+	}
 	if a.out.json {
 		err = a.out.printJSON(report)
 	} else {
