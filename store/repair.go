@@ -97,9 +97,11 @@ func (r *repair) putAside() error {
 	}
 	for _, name := range sortedTrue(files) {
 		if r.done.Aside == "" {
-			if err := r.newFolder(); err != nil {
+			folder, err := newAside(r.disk, r.dir)
+			if err != nil {
 				return err
 			}
+			r.done.Aside = folder
 		}
 		if err := r.keep(name); err != nil {
 			return err
@@ -123,15 +125,16 @@ func sortedTrue(flags map[string]bool) []string {
 	return names
 }
 
-// newFolder makes the folder for this time.
-func (r *repair) newFolder() error {
+// NewAside makes a new folder under [AsideFolder] of the index in dir and returns its path.
+func NewAside(dir string) (string, error) { return newAside(durable.Disk{}, dir) }
+
+func newAside(disk durable.FS, dir string) (string, error) {
 	for n := 1; ; n++ {
-		folder := filepath.Join(r.dir, AsideFolder, strconv.Itoa(n))
+		folder := filepath.Join(dir, AsideFolder, strconv.Itoa(n))
 		if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-			r.done.Aside = folder
-			return r.disk.MkdirAll(folder)
+			return folder, disk.MkdirAll(folder)
 		} else if err != nil {
-			return err
+			return "", err
 		}
 	}
 }

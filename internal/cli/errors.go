@@ -86,7 +86,7 @@ var known = []struct {
 	}},
 	{evident.ErrDamaged, outcome{
 		exitDamaged, "damaged",
-		"remove the damaged index folder and index again; get a damaged model again",
+		`run "evident index --check" to see what is damaged, "--repair" to mend it; get a damaged model again`,
 	}},
 	{evident.ErrOtherModel, outcome{
 		exitError, "other-model",
