@@ -88,6 +88,9 @@ var known = []struct {
 		exitDamaged, "damaged",
 		`run "evident index --check" to see what is damaged, "--repair" to mend it; get a damaged model again`,
 	}},
+	{evident.ErrSnapshotExists, outcome{
+		exitError, "exists", "nothing is overwritten; name another file or folder, or remove that one",
+	}},
 	{evident.ErrOtherModel, outcome{
 		exitError, "other-model",
 		`run "evident index PATH" again with the same --vision-model; the pictures are then seen anew`,
