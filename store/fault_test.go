@@ -230,6 +230,11 @@ func TestEveryOperationFails(t *testing.T) {
 			} else if failed++; !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("operation %d: the error is %v", at, err)
 			}
+			for kind := range leftKinds { // should the power go now
+				if commits > 0 {
+					time.stands(t, disk.left(dir, kind), commits, commits+1, all)
+				}
+			}
 			disk.at, disk.forever = 0, false // there is room again
 			n := 0
 			if _, err := Open(dir); !errors.Is(err, ErrNoIndex) || commits > 0 {
