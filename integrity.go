@@ -15,9 +15,6 @@ import (
 	"evident/vector"
 )
 
-// phrasesName is the folder of an index in which the vectors of its phrases are.
-const phrasesName = "phrases"
-
 // IndexFault is what is wrong with one file of an index.
 type IndexFault struct {
 	File   string `json:"file"` // within the data folder
@@ -123,7 +120,7 @@ const phraseRemedy = `a repair puts the phrases aside; "evident index --phrases"
 
 // checkPhrases reads the vectors of phrases, where there are any.
 func (r *IntegrityReport) checkPhrases(ctx context.Context, dir string) error {
-	folder := filepath.Join(dir, phrasesName)
+	folder := filepath.Join(dir, phraseFolder)
 	found, err := vector.Check(ctx, folder)
 	if errors.Is(err, vector.ErrNoIndex) {
 		return r.checkNoPhrases(folder)
@@ -134,7 +131,7 @@ func (r *IntegrityReport) checkPhrases(ctx context.Context, dir string) error {
 	r.Bytes += found.Bytes
 	for _, f := range found.Faults {
 		r.Faults = append(r.Faults, IndexFault{
-			File: phrasesName + "/" + filepath.Base(f.Path), Detail: f.Detail, Remedy: phraseRemedy,
+			File: phraseFolder + "/" + filepath.Base(f.Path), Detail: f.Detail, Remedy: phraseRemedy,
 		})
 	}
 	if len(found.Faults) > 0 || !r.Whole() {
@@ -152,7 +149,7 @@ func (r *IntegrityReport) checkNoPhrases(folder string) error {
 	for _, entry := range vectors {
 		if filepath.Ext(entry.Name()) == ".vectors" {
 			r.Faults = append(r.Faults, IndexFault{
-				File: phrasesName + "/MANIFEST", Detail: "it is missing, but there are vectors", Remedy: phraseRemedy,
+				File: phraseFolder + "/MANIFEST", Detail: "it is missing, but there are vectors", Remedy: phraseRemedy,
 			})
 			break
 		}
@@ -185,7 +182,7 @@ func (r *IntegrityReport) checkPhrasesAgree(dir, folder string) (err error) {
 	}
 	if len(groups) > 0 && len(texts) > 0 {
 		r.Faults = append(r.Faults, IndexFault{
-			File: phrasesName + "/MANIFEST", Detail: "its phrases are not of the texts of this index", Remedy: phraseRemedy,
+			File: phraseFolder + "/MANIFEST", Detail: "its phrases are not of the texts of this index", Remedy: phraseRemedy,
 		})
 	}
 	return nil
@@ -300,12 +297,12 @@ func (r *RepairReport) putAside(dir, name string) error {
 
 // phrasesAside moves the folder of the phrases, while nobody writes to it.
 func (r *RepairReport) phrasesAside(dir string) (err error) {
-	held, err := filelock.Take(filepath.Join(dir, phrasesName, "LOCK"))
+	held, err := filelock.Take(filepath.Join(dir, phraseFolder, "LOCK"))
 	if err != nil {
 		return public(err)
 	}
 	defer func() { err = errors.Join(err, held.Release()) }()
-	return r.putAside(dir, phrasesName)
+	return r.putAside(dir, phraseFolder)
 }
 
 // catalogAnew writes a catalogue that names the folder in which all documents lie.

@@ -30,7 +30,7 @@ func wholeIndex(t *testing.T, n int) (docs, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vectors, err := vector.Create(filepath.Join(dir, phrasesName), vector.Settings{Dim: 3, Fine: true})
+	vectors, err := vector.Create(filepath.Join(dir, phraseFolder), vector.Settings{Dim: 3, Fine: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func mends(t *testing.T, docs, dir, name, what string, data []byte) {
 	isFile := func(f IndexFault) bool { return f.File == name && f.Remedy != "" && f.Detail != "" }
 	expected := slices.Contains(harmless, name+" "+what)
 	if name == "phrases/MANIFEST" && what == "of another index" { // then its segment does not fit
-		isFile = func(f IndexFault) bool { return strings.HasPrefix(f.File, phrasesName) }
+		isFile = func(f IndexFault) bool { return strings.HasPrefix(f.File, phraseFolder) }
 	}
 	if expected != found.Whole() || !expected && !slices.ContainsFunc(found.Faults, isFile) {
 		t.Fatalf("the faults are %+v", found.Faults)
@@ -151,7 +151,7 @@ func mends(t *testing.T, docs, dir, name, what string, data []byte) {
 			t.Errorf("the damaged file was not kept: %v", err)
 		}
 	}
-	if done.Phrases != strings.HasPrefix(name, phrasesName) {
+	if done.Phrases != strings.HasPrefix(name, phraseFolder) {
 		t.Errorf("phrases are said to be lost: %v", done.Phrases)
 	}
 	after, err := CheckIndex(ctx, dir, IntegrityOptions{})
@@ -228,4 +228,16 @@ func TestCommonFolder(t *testing.T) {
 			t.Errorf("of %v: %q, want %q", paths, got, want)
 		}
 	}
+}
+
+func FuzzCatalog(f *testing.F) {
+	f.Add([]byte(`{"version":2,"roots":[{"path":"/a","absolute":true}],"skips":{"/a/b":{"size":7}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		signed := slices.Concat(body, []byte(catalogSumField+catalogSum(body)+catalogSumEnd))
+		for _, content := range [][]byte{body, signed} {
+			if c, err := parseCatalog(content); err == nil && c.Skips == nil {
+				t.Error("a catalogue without a list of skips")
+			}
+		}
+	})
 }

@@ -147,7 +147,7 @@ func exportRest(dir string, put func(prefix string) func(string, []byte) error) 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	vectors, err := vector.Open(filepath.Join(dir, phrasesName))
+	vectors, err := vector.Open(filepath.Join(dir, phraseFolder))
 	if errors.Is(err, vector.ErrNoIndex) {
 		return nil
 	} else if err != nil {
@@ -159,7 +159,7 @@ func exportRest(dir string, put func(prefix string) func(string, []byte) error) 
 		return err
 	}
 	defer snapshot.Release()
-	return snapshot.Export(put(phrasesName + "/"))
+	return snapshot.Export(put(phraseFolder + "/"))
 }
 
 // RestoreSnapshot makes the index of a snapshot, a tar file or a folder, in folder dir, which must be
@@ -218,7 +218,7 @@ func restoreSnapshot(ctx context.Context, path, dir string, r *SnapshotReport) e
 
 // belongs says whether an index folder may have a file of that name.
 func belongs(name string) bool {
-	base, isPhrases := strings.CutPrefix(name, phrasesName+"/")
+	base, isPhrases := strings.CutPrefix(name, phraseFolder+"/")
 	if base != filepath.Base(base) || base == "." || base == ".." {
 		return false
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -36,7 +37,7 @@ func (a *app) integrity(o *indexOptions) func(context.Context) error {
 	case o.check:
 		return a.runCheck
 	case o.repair:
-		return a.runRepair
+		return func(ctx context.Context) error { return a.runRepair(ctx, o) }
 	}
 	return nil
 }
@@ -95,10 +96,15 @@ func (a *app) printLost(paths []string, unnamed int) {
 }
 
 // runRepair is "index --repair".
-func (a *app) runRepair(ctx context.Context) error {
+func (a *app) runRepair(ctx context.Context, o *indexOptions) error {
 	report, err := evident.RepairIndex(ctx, a.dataFolder(), evident.IntegrityOptions{})
 	if err != nil {
 		return err
+	}
+	if report.Phrases {
+		if report.Phrases, err = a.repairPhrases(ctx, o); err != nil {
+			return err
+		}
 	}
 	if a.out.json {
 		err = a.out.printJSON(report)
@@ -109,6 +115,32 @@ func (a *app) runRepair(ctx context.Context) error {
 		return err
 	}
 	return &statusError{exitSkipped}
+}
+
+// repairPhrases makes the phrases again that a repair has put aside, and says whether they are still
+// missing for want of a model.
+func (a *app) repairPhrases(ctx context.Context, o *indexOptions) (missing bool, err error) {
+	phrases, err := a.phraseOptions(o.phrase)
+	if err != nil {
+		return true, err
+	}
+	phrases.Int8 = o.int8
+	index, err := evident.Open(ctx, a.dataFolder(), evident.Options{
+		Phrases: phrases, CacheDir: a.cacheFolder("packed"),
+	})
+	if err != nil {
+		return true, err
+	}
+	defer index.Close()
+	made, err := a.addPhrases(ctx, index, evident.AddPhrasesOptions{Candidates: o.candidates})
+	switch {
+	case errors.Is(err, evident.ErrModelMissing):
+		return true, nil
+	case err != nil:
+		return true, phraseHint(fmt.Errorf("make phrases: %w", err))
+	}
+	a.out.note("made phrases of %s in %.1f s", plural(made.Passages, "passage"), made.Seconds)
+	return false, nil
 }
 
 func (a *app) printRepair(r *evident.RepairReport) {
