@@ -57,6 +57,7 @@ var floors = map[string]float64{
 	"internal/cells":       1,
 	"internal/filelock":    1,
 	"internal/durable":     1,
+	"internal/archive":     2,
 	"internal/hub":         2,
 	"internal/heatmap":     4,
 	"internal/hub/hubtest": 1, // tests only: a model hub

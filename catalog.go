@@ -1,6 +1,7 @@
 package evident
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"evident/internal/durable"
 )
 
 // catalog remembers what the store does not: the folders a user named, and the files that could
@@ -40,20 +43,48 @@ const catalogVersion = 2 // pictures
 
 const catalogName = "catalog.json"
 
+func newCatalog() *catalog {
+	return &catalog{Version: catalogVersion, Skips: map[string]skipRecord{}}
+}
+
 // readCatalog reads the catalog of a data folder; a missing or unreadable one is empty.
 func readCatalog(dir string) (*catalog, error) {
-	c := &catalog{Version: catalogVersion, Skips: map[string]skipRecord{}}
 	content, err := os.ReadFile(filepath.Join(dir, catalogName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
+		return newCatalog(), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open index %q: %w", dir, err)
 	}
-	var stored catalog
-	if json.Unmarshal(content, &stored) != nil {
-		return c, nil
+	c, err := parseCatalog(content)
+	if err != nil {
+		return newCatalog(), nil //nolint:nilerr // it is advice
 	}
+	return c, nil
+}
+
+// The catalog is one JSON object that ends with the CRC-32C of all bytes before this field.
+const (
+	catalogSumField = `,"crc32c":"`
+	catalogSumEnd   = `"}` + "\n"
+)
+
+// parseCatalog reads a catalog, and one of an older program, which has no checksum.
+func parseCatalog(content []byte) (*catalog, error) {
+	var stored struct {
+		catalog
+		Sum string `json:"crc32c"`
+	}
+	if err := json.Unmarshal(content, &stored); err != nil {
+		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	body, sum, found := bytes.Cut(content, []byte(catalogSumField))
+	switch {
+	case !found && !bytes.HasSuffix(content, []byte("\n")): // of an older program
+	case !found, string(sum) != catalogSum(body)+catalogSumEnd:
+		return nil, errors.New("wrong checksum")
+	}
+	c := newCatalog()
 	c.Roots = stored.Roots
 	if stored.Version == catalogVersion && stored.Skips != nil {
 		c.Skips = stored.Skips
@@ -61,17 +92,17 @@ func readCatalog(dir string) (*catalog, error) {
 	return c, nil
 }
 
+func catalogSum(body []byte) string { return fmt.Sprintf("%08x", durable.Sum(body)) }
+
 // save replaces the catalog of a data folder in one step.
 func (c *catalog) save(dir string) error {
 	content, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, catalogName)
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		return fmt.Errorf("write index %q: %w", dir, err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	body := content[:len(content)-1] // the field comes before the closing brace
+	content = append(body, catalogSumField+catalogSum(body)+catalogSumEnd...)
+	if err := durable.Replace(filepath.Join(dir, catalogName), content); err != nil {
 		return fmt.Errorf("write index %q: %w", dir, err)
 	}
 	return nil

@@ -106,7 +106,7 @@ var Kinds = []Kind{
 	},
 	{
 		"damaged", 500, "A file is damaged",
-		"Remove the damaged index folder and index again; get a damaged model again.", ErrDamaged,
+		`"evident index --check" says what is damaged, "--repair" mends it; get a damaged model again.`, ErrDamaged,
 	},
 	{
 		"empty-index", 422, "There is nothing to ask or to look at",

@@ -34,7 +34,8 @@ type batch struct {
 
 	segment             *bm25.Segment
 	documents, passages uint32
-	texts               uint64 // where the texts end
+	texts, meta         uint64 // where the texts and where the segment end
+	sum                 uint32 // of the tables
 
 	offsets  []byte // u32 by document, and one more
 	records  []byte
@@ -49,26 +50,48 @@ type batch struct {
 // they are read.
 func openBatch(dir string, entry batchEntry) (*batch, error) {
 	path := filepath.Join(dir, entry.File)
-	file, err := mapped.Open(path)
+	b, err := mapBatch(path)
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	b := &batch{path: path, file: file, data: file.Bytes()}
 	if int64(len(b.data)) != entry.Bytes {
 		err = damaged(path, "it has %d bytes, the manifest says %d", len(b.data), entry.Bytes)
-	} else if err = b.parse(); err == nil &&
-		(int(b.documents) != entry.Documents || int(b.passages) != entry.Passages) {
+	} else if err = b.parse(); err == nil && !b.meant(entry) {
 		err = damaged(path, "it is not the file that the manifest means")
 	}
 	if err != nil {
-		file.Close()
+		b.release()
 		return nil, err
 	}
+	return b, nil
+}
+
+// mapBatch maps a file of which nothing is checked yet.
+func mapBatch(path string) (*batch, error) {
+	file, err := mapped.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{path: path, file: file, data: file.Bytes()}
 	b.refs.Store(1)
 	return b, nil
 }
 
+// meant says whether the file is the one that a manifest names, not one like it of another index.
+func (b *batch) meant(entry batchEntry) bool {
+	return int(b.documents) == entry.Documents && int(b.passages) == entry.Passages &&
+		(entry.Sum == 0 || entry.Sum == b.sum)
+}
+
 func (b *batch) parse() error {
+	if err := b.parseTables(); err != nil {
+		return err
+	}
+	return b.parseSegment()
+}
+
+// parseTables finds all parts of the file and checks those that describe documents and passages.
+func (b *batch) parseTables() error {
 	if len(b.data) < headerLen+footerLen || string(b.data[:8]) != batchMagic ||
 		string(b.data[len(b.data)-8:]) != batchMagic {
 		return damaged(b.path, "it does not begin and end as a batch")
@@ -92,7 +115,7 @@ func (b *batch) parse() error {
 	if sum != le.Uint32(b.data[len(b.data)-12:]) {
 		return damaged(b.path, "wrong checksum of the document table")
 	}
-	b.texts = texts
+	b.texts, b.meta, b.sum = texts, meta, sum
 	rest := b.data[meta:end]
 	take := func(n uint64) []byte {
 		part := rest[:n]
@@ -103,8 +126,11 @@ func (b *batch) parse() error {
 	b.records = take(uint64(recordBytes))
 	b.spans = take(passageLen * uint64(b.passages))
 	b.headings = take(uint64(headingBytes))
+	return nil
+}
 
-	segment, err := bm25.ParseNamed(b.path, b.data[texts:meta])
+func (b *batch) parseSegment() error {
+	segment, err := bm25.ParseNamed(b.path, b.data[b.texts:b.meta])
 	if err != nil {
 		return err
 	}

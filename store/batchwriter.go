@@ -8,15 +8,17 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"os"
+	"path/filepath"
 
 	"evident/document"
+	"evident/internal/durable"
 )
 
 // batchWriter writes a batch file: texts as they come, the rest at the end.
 type batchWriter struct {
 	path string
-	file *os.File
+	fs   durable.FS
+	file durable.File
 	out  *bufio.Writer
 	at   uint64 // bytes written
 
@@ -32,12 +34,12 @@ type batchWriter struct {
 }
 
 // newBatchWriter makes the file at path, which must not exist.
-func newBatchWriter(path string) (*batchWriter, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+func newBatchWriter(fs durable.FS, path string) (*batchWriter, error) {
+	f, err := fs.CreateNew(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &batchWriter{path: path, file: f, out: bufio.NewWriterSize(f, 1<<18)}
+	w := &batchWriter{path: path, fs: fs, file: f, out: bufio.NewWriterSize(f, 1<<18)}
 	w.headings = appendString(nil, "")
 	return w, w.write(batchHeader())
 }
@@ -93,13 +95,13 @@ func (w *batchWriter) addPassage(p document.Passage, text string) {
 }
 
 // finish writes the segment with the given function, then the tables, and waits until all is on
-// the disk. It returns the size of the file.
-func (w *batchWriter) finish(segment func(io.Writer) (int64, error)) (int64, error) {
+// the disk. It returns what a manifest says of the file.
+func (w *batchWriter) finish(segment func(io.Writer) (int64, error)) (batchEntry, error) {
 	le := binary.LittleEndian
 	texts := w.at
 	n, err := segment(w.out)
 	if err != nil {
-		return 0, errors.Join(err, w.abandon())
+		return batchEntry{}, errors.Join(err, w.abandon())
 	}
 	w.at += uint64(n)
 	w.offsets = le.AppendUint32(w.offsets, uint32(len(w.records)))
@@ -124,12 +126,15 @@ func (w *batchWriter) finish(segment func(io.Writer) (int64, error)) (int64, err
 		err = w.file.Sync()
 	}
 	if err != nil {
-		return 0, errors.Join(err, w.abandon())
+		return batchEntry{}, errors.Join(err, w.abandon())
 	}
-	return int64(w.at), w.file.Close()
+	return batchEntry{
+		File: filepath.Base(w.path), Bytes: int64(w.at), Sum: sum,
+		Documents: int(w.documents), Passages: int(w.passages),
+	}, w.file.Close()
 }
 
 // abandon removes the unfinished file.
 func (w *batchWriter) abandon() error {
-	return errors.Join(w.file.Close(), os.Remove(w.path))
+	return errors.Join(w.file.Close(), w.fs.Remove(w.path))
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,21 +13,54 @@ import (
 	"time"
 )
 
-// crashDir names, in the environment of a child process, the index it writes to until it is killed.
-const crashDir = "EVIDENT_TEST_CRASH_DIR"
+// What a child process does is told in its environment: crashDir names the index it writes to until it
+// is killed, readDir the one it reads.
+const (
+	crashDir = "EVIDENT_TEST_CRASH_DIR"
+	readDir  = "EVIDENT_TEST_READ_DIR"
+)
+
+// killsEnv is how often the writing process is killed; the ordinary number is small.
+const killsEnv = "EVIDENT_TEST_KILLS"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
-		if err := writeForever(dir); err != nil {
-			fmt.Println("error:", err)
+	child := map[string]func(string) error{crashDir: writeForever, readDir: readForever}
+	for name, run := range child {
+		if dir := os.Getenv(name); dir != "" {
+			if err := run(dir); err != nil {
+				fmt.Println("error:", err)
+			}
+			os.Exit(1)
 		}
-		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-// writeForever commits document n with the n-th commit and replaces earlier ones, and prints n
-// when the commit is done.
+// crashDocuments is how many different documents the writing process has.
+const crashDocuments = 53
+
+// crashCommit is what the n-th commit does: one document is put, every third time another is removed.
+func crashCommit(n int) (put, passages, remove int) {
+	put, passages, remove = n%crashDocuments, 1+n%5, -1
+	if other := (5*n + 1) % crashDocuments; n%3 == 0 && other != put {
+		remove = other
+	}
+	return put, passages, remove
+}
+
+// crashModel is what the index holds after n commits: by document the number of its commit.
+func crashModel(n int) map[int]int {
+	model := map[int]int{}
+	for c := 1; c <= n; c++ {
+		put, _, remove := crashCommit(c)
+		model[put] = c
+		delete(model, remove)
+	}
+	return model
+}
+
+// writeForever commits, beginning where an earlier process ended, and prints the number of each commit
+// when it is done.
 func writeForever(dir string) error {
 	s, err := Open(dir)
 	if err != nil {
@@ -43,22 +75,16 @@ func writeForever(dir string) error {
 		return err
 	}
 	commits := 0
-	for path := range files {
-		number, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".md"))
-		if err != nil {
-			return err
-		}
-		commits = max(commits, number)
+	for _, file := range files {
+		commits = max(commits, int(file.Size))
 	}
 	for {
 		commits++
-		for number := 1; number <= commits; number++ {
-			if number == commits || (number-commits)%7 == 0 && commits-number < 50 {
-				doc, passages := text(number, 1+commits%5)
-				if err := w.Put(doc, passages, stat(number)); err != nil {
-					return err
-				}
-			}
+		number, n, remove := crashCommit(commits)
+		w.Remove(fmt.Sprintf("dir/%d.md", remove))
+		doc, passages := text(number, n)
+		if err := w.Put(doc, passages, FileStat{Size: int64(commits)}); err != nil {
+			return err
 		}
 		if err := w.Commit(); err != nil {
 			return err
@@ -67,42 +93,34 @@ func writeForever(dir string) error {
 	}
 }
 
-// TestKilledWriterLosesNothingCommitted kills a writing process at random moments. What it had
-// acknowledged must be there, whole; at most the one commit after that may be there too.
+// TestKilledWriterLosesNothingCommitted kills a writing process at random moments, while it starts and
+// while it writes, commits and merges. What it had acknowledged must be there, whole, and opened within a
+// second; at most the one commit after that may be there too.
 func TestKilledWriterLosesNothingCommitted(t *testing.T) {
-	if testing.Short() {
-		t.Skip("ten rounds of killing a process take seconds: left out by -short")
+	rounds := 10
+	if n, err := strconv.Atoi(os.Getenv(killsEnv)); err == nil {
+		rounds = n
+	} else if testing.Short() {
+		t.Skip("killing a process again and again takes seconds: left out by -short; " + killsEnv + "=N does it N times")
 	}
 	s := create(t)
-	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	acknowledged := 0
-	for round := range 10 {
-		pause := time.Duration(random.IntN(400)) * time.Millisecond
-		if n := killWriter(t, s.Dir(), pause); n > 0 {
-			acknowledged = n
-		}
-		if _, err := s.Refresh(); err != nil {
-			t.Fatalf("round %d, killed after %v: %v", round, pause, err)
-		}
-		if err := s.Verify(); err != nil {
-			t.Fatalf("round %d, killed after %v: %v", round, pause, err)
-		}
-		files, err := s.Files()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := len(files); n != acknowledged && n != acknowledged+1 {
-			t.Fatalf("round %d: %d documents, %d were acknowledged", round, n, acknowledged)
-		}
-		acknowledged = len(files)
-		for number := 1; number <= acknowledged; number++ {
-			checkCrashed(t, s, number, acknowledged)
-		}
-		w := writer(t, s) // the dead process holds no lock, and its unfinished files go
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	acknowledged, more := 0, 0
+	var opening slowest
+	for round := range rounds {
+		after := random.IntN(4) // commits; at 0 it may not even have begun
+		pause := time.Duration(random.IntN(20_000)) * time.Microsecond
+		acknowledged = max(acknowledged, killWriter(t, s.Dir(), after, pause))
+		reopened := opening.open(t, s.Dir())
+		n := checkCrashed(t, reopened, acknowledged)
+		more += n - acknowledged
+		acknowledged = n
+		w := writer(t, reopened) // the dead process holds no lock, and its unfinished files go
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		stats, err := s.Stats()
+		stats, err := reopened.Stats()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,35 +128,54 @@ func TestKilledWriterLosesNothingCommitted(t *testing.T) {
 		if len(batches) != stats.Batches {
 			t.Fatalf("round %d: %d batches, but the files %v", round, stats.Batches, batches)
 		}
+		reopened.Close()
 	}
-	if acknowledged < 10 {
-		t.Fatalf("only %d commits in ten rounds: this tested nothing", acknowledged)
+	if acknowledged < rounds/2 {
+		t.Fatalf("only %d commits in %d rounds: this tested nothing", acknowledged, rounds)
 	}
-	t.Logf("%d commits survived ten kills", acknowledged)
+	if opening.Duration > time.Second {
+		t.Errorf("opening took %v", opening.Duration)
+	}
+	t.Logf("%d kills, %d commits: none that was acknowledged is lost, %d are there that were not; slowest opening %v (seed %d)",
+		rounds, acknowledged, more, opening.Duration, seed)
 }
 
-// checkCrashed requires the version of a document that the newest commit left.
-func checkCrashed(t *testing.T, s *Store, number, commits int) {
+// checkCrashed requires what the acknowledged commits left, or one more, and returns how many it were.
+func checkCrashed(t *testing.T, s *Store, acknowledged int) int {
 	t.Helper()
-	last := number
-	for c := number; c <= commits && c-number < 50; c++ {
-		if (number-c)%7 == 0 {
-			last = c
-		}
+	if err := s.Verify(); err != nil {
+		t.Fatalf("after %d commits: %v", acknowledged, err)
 	}
-	want, _ := text(number, 1+last%5)
-	got, err := s.Document(want.Path)
+	files, err := s.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Text != want.Text {
-		t.Fatalf("document %d after %d commits has %d bytes, want %d",
-			number, commits, len(got.Text), len(want.Text))
+	commits := 0
+	for _, file := range files {
+		commits = max(commits, int(file.Size))
 	}
+	if commits != acknowledged && commits != acknowledged+1 {
+		t.Fatalf("%d commits are there, %d were acknowledged", commits, acknowledged)
+	}
+	model := crashModel(commits)
+	if len(files) != len(model) {
+		t.Fatalf("%d documents after %d commits, want %d", len(files), commits, len(model))
+	}
+	for number, commit := range model {
+		_, n, _ := crashCommit(commit)
+		want, _ := text(number, n)
+		got, err := s.Document(want.Path)
+		if err != nil || got.Text != want.Text || files[want.Path].Size != int64(commit) {
+			t.Fatalf("document %d after %d commits: %v, of commit %d, want that of %d",
+				number, commits, err, files[want.Path].Size, commit)
+		}
+	}
+	return commits
 }
 
-// killWriter runs a writing process, kills it and returns the last commit it acknowledged.
-func killWriter(t *testing.T, dir string, pause time.Duration) int {
+// killWriter runs a writing process, kills it some time after so many commits, and returns the last
+// commit that it acknowledged, or 0.
+func killWriter(t *testing.T, dir string, commits int, pause time.Duration) int {
 	t.Helper()
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), crashDir+"="+dir)
@@ -149,35 +186,27 @@ func killWriter(t *testing.T, dir string, pause time.Duration) int {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	last, first := 0, make(chan struct{})
-	done := make(chan error)
-	go func() {
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			n, err := strconv.Atoi(lines.Text())
-			if err != nil {
-				done <- errors.New(lines.Text())
-				return
-			}
-			if last == 0 {
-				close(first)
-			}
-			last = n
+	last, seen := 0, 0
+	lines := bufio.NewScanner(out)
+	note := func() {
+		n, err := strconv.Atoi(lines.Text())
+		if err != nil {
+			_ = child.Process.Kill()
+			t.Fatalf("the writing process: %s", strings.TrimSpace(lines.Text()))
 		}
-		done <- lines.Err()
-	}()
-	select { // let it begin, on a machine however slow, then kill it at any moment
-	case <-first:
-	case <-time.After(20 * time.Second):
+		last = n
+		seen++
+	}
+	for seen < commits && lines.Scan() {
+		note()
 	}
 	time.Sleep(pause)
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	err = <-done
-	child.Wait() // it was killed
-	if err != nil {
-		t.Fatalf("the writing process: %v", err)
+	for lines.Scan() { // what it said before it died
+		note()
 	}
+	_ = child.Wait() // it was killed
 	return last
 }

@@ -34,16 +34,13 @@ func damaged(path, format string, args ...any) error {
 
 // LockedError is [ErrLocked] with the process that holds the lock.
 type LockedError struct {
-	Path string // the lock file
-	PID  int    // 0 when the file does not tell
+	Path            string // the lock file
+	filelock.Holder        // its PID is 0 when the file does not tell
 }
 
 // Error names the lock and its holder.
 func (e *LockedError) Error() string {
-	if e.PID == 0 {
-		return fmt.Sprintf("%v (lock %q)", ErrLocked, e.Path)
-	}
-	return fmt.Sprintf("%v: process %d holds %q", ErrLocked, e.PID, e.Path)
+	return fmt.Sprintf("%v: %v holds %q", ErrLocked, e.Holder, e.Path)
 }
 
 // takeLock takes the right to write to the index in dir, or returns a [*LockedError].
@@ -51,7 +48,7 @@ func takeLock(dir string) (*filelock.Lock, error) {
 	held, err := filelock.Take(filepath.Join(dir, lockName))
 	var other *filelock.HeldError
 	if errors.As(err, &other) {
-		return nil, &LockedError{Path: other.Path, PID: other.PID}
+		return nil, &LockedError{Path: other.Path, Holder: other.Holder}
 	}
 	return held, err
 }

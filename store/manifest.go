@@ -14,6 +14,7 @@ import (
 const (
 	formatVersion = 1
 	manifestName  = "MANIFEST"
+	copyName      = "MANIFEST.copy" // what a damaged manifest is replaced by
 	lockName      = "LOCK"
 	batchSuffix   = ".batch"
 	manifestKind  = "index" // in its first line
@@ -22,6 +23,7 @@ const (
 // manifest is the list of files that make up one generation of the index.
 type manifest struct {
 	Generation uint32       `json:"generation"`
+	ID         string       `json:"id,omitempty"` // of the index, drawn when it was made; "" in old ones
 	Analyzer   string       `json:"analyzer"`
 	K1         float32      `json:"k1"`
 	B          float32      `json:"b"`
@@ -33,6 +35,7 @@ type manifest struct {
 type batchEntry struct {
 	File      string     `json:"file"`
 	Bytes     int64      `json:"bytes"`
+	Sum       uint32     `json:"crc32c,omitempty"` // that the file ends with; 0 in old manifests
 	Documents int        `json:"documents"`
 	Passages  int        `json:"passages"`
 	Deleted   []docRange `json:"deleted,omitempty"` // disjoint, rising
@@ -48,7 +51,7 @@ func readManifest(dir string) (*manifest, error) {
 	path := filepath.Join(dir, manifestName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoIndex // callers name the folder
+		return nil, noManifest(dir)
 	} else if err != nil {
 		return nil, err
 	}
@@ -88,10 +91,78 @@ func (m *manifest) check(path string) error {
 }
 
 // write replaces the manifest in dir, so that at any moment the old or the new one is there.
-func (m *manifest) write(dir string) error {
-	body, err := json.MarshalIndent(m, "", " ")
+func (m *manifest) write(disk durable.FS, dir string) error {
+	content, err := m.encode()
 	if err != nil {
 		return err
 	}
-	return durable.Replace(filepath.Join(dir, manifestName), durable.Sign(manifestKind, formatVersion, body))
+	return durable.ReplaceOn(disk, filepath.Join(dir, manifestName), content)
+}
+
+func (m *manifest) encode() ([]byte, error) {
+	body, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	return durable.Sign(manifestKind, formatVersion, body), nil
+}
+
+// writeCopy writes the manifest a second time, for [Repair]. The commit does not depend on it: an
+// older copy, or none, is good enough for an index that is whole.
+func (m *manifest) writeCopy(disk durable.FS, dir string) {
+	content, err := m.encode()
+	if err != nil {
+		return
+	}
+	path := filepath.Join(dir, copyName)
+	if err := durable.WriteSynced(disk, path+".new", content); err == nil {
+		_ = disk.Rename(path+".new", path)
+	}
+}
+
+// readCopy reads the second manifest, or nil where it is of no use.
+func readCopy(dir string) *manifest {
+	path := filepath.Join(dir, copyName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	m, err := parseManifest(path, data)
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+// precedes says whether the manifest m that is in place cannot be the newest of the index whose
+// copy of it is given: a writer would remove what the newer generation is made of.
+func (m *manifest) precedes(newest *manifest) bool {
+	return newest != nil && (m.ID != newest.ID && newest.ID != "" || m.Generation < newest.Generation)
+}
+
+// noManifest is the error for a folder without a manifest: there is no index, or it has lost it.
+func noManifest(dir string) error {
+	batches, err := batchFiles(dir)
+	if err != nil {
+		return err
+	}
+	if len(batches) == 0 && readCopy(dir) == nil {
+		return ErrNoIndex // callers name the folder
+	}
+	return damaged(filepath.Join(dir, manifestName), "it is missing, but the rest of an index is there")
+}
+
+// batchFiles are the names of all batches in a folder, which may be missing, in rising order.
+func batchFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) == batchSuffix {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"io"
-	"path/filepath"
 	"slices"
 
 	"evident/bm25"
@@ -63,7 +62,7 @@ func liveDocuments(b batchEntry) int {
 func (w *Writer) merge(from, to int) error {
 	path := w.filePath(w.nextFile)
 	w.nextFile++
-	out, err := newBatchWriter(path)
+	out, err := newBatchWriter(w.store.fs, path)
 	if err != nil {
 		return err
 	}
@@ -81,11 +80,7 @@ func (w *Writer) merge(from, to int) error {
 			return err
 		}
 	}
-	entry := batchEntry{
-		File: filepath.Base(path), Documents: int(out.documents),
-		Passages: int(out.passages),
-	}
-	entry.Bytes, err = out.finish(func(dst io.Writer) (int64, error) {
+	entry, err := out.finish(func(dst io.Writer) (int64, error) {
 		return bm25.Merge(dst, parts)
 	})
 	if err != nil {

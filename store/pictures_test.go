@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"evident/document"
+	"evident/internal/durable"
 )
 
 func pictureOf(number int) *document.Document {
@@ -98,6 +100,14 @@ func TestBatchOfVersion1(t *testing.T) {
 	binary.LittleEndian.PutUint32(data[8:], 1)
 	sealBatch(data)
 	replace(t, names[0], data)
+	m, err := readManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.ID, m.Batches[0].Sum = "", 0 // which manifests of that time did not have
+	if err := errors.Join(m.write(durable.Disk{}, dir), os.Remove(filepath.Join(dir, copyName))); err != nil {
+		t.Fatal(err)
+	}
 	old, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)

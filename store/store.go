@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"evident/bm25"
 	"evident/document"
+	"evident/internal/durable"
 )
 
 // Options are the settings of a new index. The zero value is what evident uses.
@@ -21,6 +23,7 @@ type Options struct {
 // Store is an index in a folder. It is safe for concurrent use.
 type Store struct {
 	dir string
+	fs  durable.FS // that writers use
 
 	mu      sync.Mutex
 	current *Snapshot // nil after Close
@@ -32,7 +35,11 @@ var ErrClosed = errors.New("the index is closed")
 // Create makes an empty index in dir, which is made if need be, and opens it. If there is one
 // already the error is [ErrExists].
 func Create(dir string, opts Options) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	return createOn(durable.Disk{}, dir, opts)
+}
+
+func createOn(disk durable.FS, dir string, opts Options) (*Store, error) {
+	if err := disk.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("create index: %w", err)
 	}
 	held, err := takeLock(dir)
@@ -45,34 +52,52 @@ func Create(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("create index %q: %w", dir, ErrExists)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("create index: %w", err)
+	} else if err := noManifest(dir); !errors.Is(err, ErrNoIndex) {
+		return nil, fmt.Errorf("create index %q: %w", dir, err)
 	}
+	m, err := newManifest(opts)
+	if err != nil {
+		return nil, fmt.Errorf("create index %q: %w", dir, err)
+	}
+	if err := m.write(disk, dir); err != nil {
+		return nil, fmt.Errorf("create index %q: %w", dir, err)
+	}
+	m.writeCopy(disk, dir)
+	return openOn(disk, dir)
+}
+
+// newManifest is that of an empty index.
+func newManifest(opts Options) (*manifest, error) {
 	if opts.Analyzer == "" {
 		opts.Analyzer = bm25.DefaultAnalyzer().Name()
 	}
 	if _, err := bm25.AnalyzerNamed(opts.Analyzer); err != nil {
-		return nil, fmt.Errorf("create index %q: %w", dir, err)
+		return nil, err
 	}
 	empty, err := bm25.NewIndex(nil, opts.Params)
 	if err != nil {
-		return nil, fmt.Errorf("create index %q: %w", dir, err)
+		return nil, err
 	}
 	params := empty.Params()
-	m := &manifest{Generation: 1, Analyzer: opts.Analyzer, K1: params.K1, B: params.B, NextFile: 1}
-	if err := m.write(dir); err != nil {
-		return nil, fmt.Errorf("create index %q: %w", dir, err)
-	}
-	return Open(dir)
+	return &manifest{
+		Generation: 1, ID: newID(), Analyzer: opts.Analyzer, K1: params.K1, B: params.B, NextFile: 1,
+	}, nil
 }
+
+// newID tells one index from all others.
+func newID() string { return rand.Text() }
 
 // Open opens the newest generation of the index in dir. For a folder without one the error is
 // [ErrNoIndex]. The time it takes does not grow with the texts, only, slowly, with the vocabulary
 // and the number of passages.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return openOn(durable.Disk{}, dir) }
+
+func openOn(disk durable.FS, dir string) (*Store, error) {
 	snapshot, err := load(dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{dir: dir, current: snapshot}, nil
+	return &Store{dir: dir, fs: disk, current: snapshot}, nil
 }
 
 // load opens the newest generation, sharing the batches of another snapshot. A writer may replace

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,14 +53,35 @@ func (s *Store) Writer() (*Writer, error) {
 	if err != nil {
 		return nil, errors.Join(err, held.Release())
 	}
-	w.sweep()
-	w.nextFile = w.base.manifest.NextFile
-	places, err := w.base.places()
-	if err != nil {
+	if err := w.begin(); err != nil {
+		w.err = err
 		return nil, errors.Join(err, w.Close())
 	}
-	w.live = maps.Clone(places)
 	return w, nil
+}
+
+// begin cleans up after a writer that did not live to do so. What the manifest says must last before
+// anything goes that only an older one names.
+func (w *Writer) begin() error {
+	spare := readCopy(w.store.dir)
+	if w.base.manifest.precedes(spare) {
+		return damaged(filepath.Join(w.store.dir, manifestName),
+			"it is older than its copy, or of another index")
+	}
+	places, err := w.base.places()
+	if err != nil {
+		return err
+	}
+	if err := w.store.fs.SyncFolder(w.store.dir); err != nil {
+		return err
+	}
+	w.sweep()
+	if spare == nil || spare.Generation < w.base.Generation() {
+		w.base.manifest.writeCopy(w.store.fs, w.store.dir)
+	}
+	w.nextFile = w.base.manifest.NextFile
+	w.live = maps.Clone(places)
+	return nil
 }
 
 // Put adds a document with its passages, or replaces the one of the same path. stat is kept for
@@ -145,7 +165,7 @@ func (w *Writer) openBatch() error {
 	if err != nil {
 		return err
 	}
-	w.open, err = newBatchWriter(w.filePath(w.nextFile))
+	w.open, err = newBatchWriter(w.store.fs, w.filePath(w.nextFile))
 	if err != nil {
 		w.open = nil
 		return err
@@ -164,12 +184,7 @@ func (w *Writer) closeBatch() error {
 	if w.open == nil {
 		return nil
 	}
-	entry := batchEntry{
-		File: filepath.Base(w.open.path), Documents: int(w.open.documents),
-		Passages: int(w.open.passages),
-	}
-	var err error
-	entry.Bytes, err = w.open.finish(w.builder.WriteTo)
+	entry, err := w.open.finish(w.builder.WriteTo)
 	w.open, w.builder = nil, nil
 	if err != nil {
 		return err
@@ -257,17 +272,21 @@ func (w *Writer) publish(batches []batchEntry) error {
 	next := *w.base.manifest
 	next.Generation++
 	next.NextFile = w.nextFile
+	if next.ID == "" { // made by an older program
+		next.ID = newID()
+	}
 	next.Batches = slices.DeleteFunc(batches, allDeleted)
-	if err := durable.SyncFolder(w.store.dir); err != nil {
+	if err := w.store.fs.SyncFolder(w.store.dir); err != nil {
 		return err
 	}
-	if err := next.write(w.store.dir); err != nil {
+	if err := next.write(w.store.fs, w.store.dir); err != nil {
 		return err
 	}
 	fresh, err := load(w.store.dir, w.base)
 	if err != nil {
 		return err
 	}
+	next.writeCopy(w.store.fs, w.store.dir)
 	fresh.refs.Add(1) // one for the writer, one for the store
 	w.base.Release()
 	w.base = fresh
@@ -292,14 +311,13 @@ func (w *Writer) sweep() {
 	for _, b := range now.Batches {
 		named[b.File] = true
 	}
-	entries, err := os.ReadDir(w.store.dir)
+	names, err := batchFiles(w.store.dir)
 	if err != nil {
 		return
 	}
-	for _, entry := range entries {
-		name := entry.Name()
-		if filepath.Ext(name) == batchSuffix && !named[name] {
-			os.Remove(filepath.Join(w.store.dir, name))
+	for _, name := range names {
+		if !named[name] {
+			w.store.fs.Remove(filepath.Join(w.store.dir, name))
 		}
 	}
 }
@@ -314,7 +332,9 @@ func (w *Writer) Close() error {
 		err = w.open.abandon()
 		w.open = nil
 	}
-	w.sweep()
+	if w.err == nil { // else nobody knows which manifest lasts
+		w.sweep()
+	}
 	w.base.Release()
 	err = errors.Join(err, w.lock.Release())
 	w.lock = nil

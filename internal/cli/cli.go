@@ -121,8 +121,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.streams.Err)
 	root.AddCommand(
 		a.askCommand(), a.indexCommand(), a.searchCommand(), a.showCommand(), a.explainCommand(), a.regionCommand(),
-		a.evalCommand(), a.statusCommand(), a.doctorCommand(), a.modelCommand(), a.serveCommand(), a.keyCommand(),
-		a.mcpCommand(), a.manCommand(), a.versionCommand(),
+		a.evalCommand(), a.statusCommand(), a.snapshotCommand(), a.doctorCommand(), a.modelCommand(),
+		a.serveCommand(), a.keyCommand(), a.mcpCommand(), a.manCommand(), a.versionCommand(),
 	)
 	root.AddCommand(topicCommands()...)
 	root.SetHelpCommand(a.helpCommand())

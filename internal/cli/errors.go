@@ -86,7 +86,10 @@ var known = []struct {
 	}},
 	{evident.ErrDamaged, outcome{
 		exitDamaged, "damaged",
-		"remove the damaged index folder and index again; get a damaged model again",
+		`run "evident index --check" to see what is damaged, "--repair" to mend it; get a damaged model again`,
+	}},
+	{evident.ErrSnapshotExists, outcome{
+		exitError, "exists", "nothing is overwritten; name another file or folder, or remove that one",
 	}},
 	{evident.ErrOtherModel, outcome{
 		exitError, "other-model",

@@ -26,13 +26,15 @@ type indexOptions struct {
 	phrasesSet bool // by the user
 	candidates int
 	int8       bool
+
+	check, repair bool
 }
 
 func (a *app) indexCommand() *cobra.Command {
 	var o indexOptions
 	cmd := &cobra.Command{
 		Use:   "index PATH…",
-		Short: "Build or refresh an index of files and folders",
+		Short: "Build or refresh an index of files and folders; check or repair one",
 		Long: `Build or refresh an index of files and folders.
 
 Only new and changed files are read; those that are gone are removed. A file that cannot be read is
@@ -40,21 +42,23 @@ listed with the reason, and the rest goes on. Ctrl-C keeps what is done; the sam
 Pictures are seen by a vision model, for "evident search --images".
 
 With --phrases, the possible answers of every passage become vectors, for "evident ask --engine phrase"
-and auto. This takes a second for some tens of passages; an index that has phrases is kept up to date.`,
+and auto. This takes a second for some tens of passages; an index that has phrases is kept up to date.
+
+--check reads every file of the index and says which are damaged. --repair makes the index whole with
+what can be read of it: it puts damaged files aside, removes none, and lists the documents to read again.`,
 		Example: `  evident index ~/papers
   evident index --phrases ~/papers
-  evident index --data ./notes.idx notes/ minutes.pdf`,
-		Annotations: exitCodes("0 done · 2 error · 3 done, some files skipped · 11 index locked · " +
-			"130 interrupted"),
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &hintError{usageError("evident index needs PATH"), "for example: evident index ~/papers"}
-			}
-			return nil
-		},
+  evident index --data ./notes.idx notes/ minutes.pdf
+  evident index --data ./notes.idx --check`,
+		Annotations: exitCodes("0 done · 2 error · 3 done, some files skipped or to be read again · " +
+			"11 index locked · 13 damaged · 130 interrupted"),
+		Args: indexArgs(&o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.paths = args
 			o.phrasesSet = cmd.Flags().Changed("phrases")
+			if instead := a.integrity(&o); instead != nil {
+				return instead(cmd.Context())
+			}
 			return a.runIndex(cmd.Context(), o)
 		},
 	}
@@ -68,6 +72,7 @@ and auto. This takes a second for some tens of passages; an index that has phras
 	flags.IntVar(&o.candidates, "candidates", 0, "phrases of a passage; 0 is the model's own number")
 	flags.BoolVar(&o.int8, "int8", false, "make phrases with products of bytes: faster, less exact")
 	addPhraseFlag(cmd, &o.phrase)
+	addIntegrityFlags(cmd, &o)
 	return cmd
 }
 

@@ -42,8 +42,8 @@ func (e *VersionError) Error() string {
 }
 
 // WriteSynced writes a file and waits until it is on the disk. Its name may not be yet.
-func WriteSynced(path string, data []byte) error {
-	f, err := os.Create(path)
+func WriteSynced(fs FS, path string, data []byte) error {
+	f, err := fs.Create(path)
 	if err != nil {
 		return err
 	}
@@ -68,13 +68,16 @@ func SyncFolder(dir string) error {
 
 // Replace gives the file at path a new content, so that at any moment the old or the new one is
 // there. It writes path.new on the way.
-func Replace(path string, data []byte) error {
+func Replace(path string, data []byte) error { return ReplaceOn(Disk{}, path, data) }
+
+// ReplaceOn is [Replace] on a file system.
+func ReplaceOn(fs FS, path string, data []byte) error {
 	aside := path + ".new"
-	if err := WriteSynced(aside, data); err != nil {
+	if err := WriteSynced(fs, aside, data); err != nil {
 		return err
 	}
-	if err := os.Rename(aside, path); err != nil {
+	if err := fs.Rename(aside, path); err != nil {
 		return err
 	}
-	return SyncFolder(filepath.Dir(path))
+	return fs.SyncFolder(filepath.Dir(path))
 }

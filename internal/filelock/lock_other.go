@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
-	"strings"
 )
 
 // Lock is the right to go on: the existence of a file that names the process that holds it.
@@ -23,17 +21,17 @@ func Take(path string) (*Lock, error) {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if err == nil {
 			defer f.Close()
-			_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
+			_, err = f.WriteString(signature())
 			return &Lock{path}, err
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("make lock %q: %w", path, err)
 		}
 		text, _ := os.ReadFile(path)
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		holder := read(string(text))
 		// Outside Unix, finding a process fails when there is none of that number.
-		if _, err := os.FindProcess(pid); pid == 0 || err == nil {
-			return nil, &HeldError{Path: path, PID: pid}
+		if _, err := os.FindProcess(holder.PID); holder.PID == 0 || err == nil {
+			return nil, &HeldError{Path: path, Holder: holder}
 		}
 		os.Remove(path)
 	}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -29,12 +27,11 @@ func Take(path string) (*Lock, error) {
 			return nil, fmt.Errorf("lock %q: %w", path, err)
 		}
 		text, _ := os.ReadFile(path) // only for the message
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		return nil, &HeldError{Path: path, PID: pid}
+		return nil, &HeldError{Path: path, Holder: read(string(text))}
 	}
 	err = f.Truncate(0)
 	if err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		_, err = f.WriteAt([]byte(signature()), 0)
 	}
 	if err != nil {
 		f.Close()
@@ -45,6 +42,6 @@ func Take(path string) (*Lock, error) {
 
 // Release gives the lock back. The file stays: removing it would race with the next writer.
 func (l *Lock) Release() error {
-	l.file.Truncate(0) // the holder's number is only a hint
+	l.file.Truncate(0) // who held it is only a hint
 	return l.file.Close()
 }

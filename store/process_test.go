@@ -1,0 +1,166 @@
+package store
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// readForever opens the index, reads all of one generation, moves on to the newest, and prints a line
+// for each generation that it has seen whole.
+func readForever(dir string) error {
+	s, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := readGeneration(s); err != nil {
+			return err
+		}
+		if _, err := s.Refresh(); err != nil {
+			return err
+		}
+	}
+}
+
+// readGeneration requires that a snapshot shows what one number of commits left, all of it.
+func readGeneration(s *Store) error {
+	now, err := s.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer now.Release()
+	files, err := now.Files()
+	if err != nil {
+		return err
+	}
+	commits := 0
+	for _, file := range files {
+		commits = max(commits, int(file.Size))
+	}
+	model := crashModel(commits)
+	if len(model) != len(files) {
+		return fmt.Errorf("generation %d: %d documents after %d commits, want %d", now.Generation(), len(files), commits, len(model))
+	}
+	for number, commit := range model {
+		_, n, _ := crashCommit(commit)
+		want, _ := text(number, n)
+		doc, err := now.Document(want.Path)
+		if err != nil {
+			return err
+		}
+		if doc.Text != want.Text {
+			return fmt.Errorf("generation %d: document %d is not of commit %d", now.Generation(), number, commit)
+		}
+	}
+	fmt.Println(commits)
+	return nil
+}
+
+// startReader runs a process that reads the index in dir, and returns the lines it prints.
+func startReader(t *testing.T, dir string) <-chan string {
+	t.Helper()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), readDir+"="+dir)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	reports, stop, ended := make(chan string), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			select {
+			case reports <- lines.Text():
+			case <-stop:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		_ = child.Process.Kill()
+		<-ended
+		_ = child.Wait() // it was killed
+	})
+	return reports
+}
+
+// TestReadersInOtherProcesses lets two processes read whole generations while this one writes, merges and
+// removes files.
+func TestReadersInOtherProcesses(t *testing.T) {
+	s := create(t)
+	s.fs = hasty{}
+	readers := []<-chan string{startReader(t, s.Dir()), startReader(t, s.Dir())}
+	w := writer(t, s)
+	var seen [2]map[string]bool
+	seen[0], seen[1] = map[string]bool{}, map[string]bool{}
+	commits := 0
+	for commits < 3000 && min(len(seen[0]), len(seen[1])) < 20 {
+		commits++
+		number, n, remove := crashCommit(commits)
+		w.Remove(fmt.Sprintf("dir/%d.md", remove))
+		doc, passages := text(number, n)
+		if err := w.Put(doc, passages, FileStat{Size: int64(commits)}); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, w)
+		for i, reports := range readers {
+			line := <-reports // so that it keeps up
+			if strings.HasPrefix(line, "error") {
+				t.Fatal(line)
+			}
+			seen[i][line] = true
+		}
+	}
+	if n := min(len(seen[0]), len(seen[1])); n < 20 {
+		t.Errorf("a reader saw only %d of %d generations", n, commits)
+	}
+}
+
+// TestWriterInAnotherProcessIsNamed: who is locked out learns which process of which machine writes, and
+// since when.
+func TestWriterInAnotherProcessIsNamed(t *testing.T) {
+	s := create(t)
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), crashDir+"="+s.Dir())
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	}()
+	if lines := bufio.NewScanner(out); !lines.Scan() || lines.Text() != "1" {
+		t.Fatalf("the writing process says %q", lines.Text())
+	}
+	go func() { // or it would wait for somebody to listen
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+		}
+	}()
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Writer()
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.PID != child.Process.Pid || locked.Host != host || locked.Since.IsZero() {
+		t.Fatalf("got %#v", err)
+	}
+	for _, part := range []string{fmt.Sprint(child.Process.Pid), host, locked.Since.Format("15:04:05")} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+}
