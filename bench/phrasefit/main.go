@@ -13,7 +13,6 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io/fs"
 	"log"
 	"math"
@@ -188,6 +187,6 @@ func report(c efficientqa.Calibration, judge []efficientqa.Sample) {
 		}
 	}
 	n := float64(max(1, len(judge)))
-	log.Print(fmt.Sprintf("%d judged, %.1f %% right, log loss %.3f, calibration error %.1f points (10 bins of equal mass)",
-		len(judge), 100*float64(right)/n, loss/n, 100*eval.ExpectedCalibrationError(eval.EqualMassBins(outcomes, 10))))
+	log.Printf("%d judged, %.1f %% right, log loss %.3f, calibration error %.1f points (10 bins of equal mass)",
+		len(judge), 100*float64(right)/n, loss/n, 100*eval.ExpectedCalibrationError(eval.EqualMassBins(outcomes, 10)))
 }

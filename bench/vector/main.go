@@ -29,7 +29,7 @@ import (
 
 type options struct {
 	model, corpus, questions, from, out, index string
-	passages, k, n, lists                      int
+	passages, k, n                             int
 	noise                                      float64
 }
 

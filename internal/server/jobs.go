@@ -107,7 +107,7 @@ func (s *Server) watch(w http.ResponseWriter, c *call, id string) error {
 				continue // the last state is still to come
 			}
 			if err != nil && !errors.Is(err, context.Canceled) {
-				err = sendEvent(w, "error", s.asProblem(err))
+				_ = sendEvent(w, "error", s.asProblem(err)) // it is the last word, heard or not
 			}
 			return nil //nolint:nilerr // the client or the server goes: there is nobody to tell
 		}

@@ -39,7 +39,6 @@ type settings struct {
 	steps, sizes           []int
 	strides, alphas, nudge []float64
 	limit                  int
-	precision              string
 }
 
 func main() {
