@@ -1,6 +1,7 @@
 package evident
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,8 +20,13 @@ const (
 	EnginePhrase = "phrase" // nearest neighbours answer
 )
 
-// phrasesFound is the number of phrases that a question's answers are made of.
-const phrasesFound = 100
+// The numbers of phrases that are near a question, of passages that share words with it, and of phrases,
+// best by both together, that its answers are made of.
+const (
+	phrasesNear  = 1000
+	wordPassages = 100
+	phrasesFound = 100
+)
 
 // phraseSearch is a question that was looked up among the phrases.
 type phraseSearch struct {
@@ -57,7 +63,7 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 		return nil, err
 	}
 	found, err := vectors.Search(ctx, &vector.Query{
-		Vector: asked, K: k, PriorWeight: 1, Accept: func(group string) bool {
+		Vector: asked, K: max(phrasesNear, k), PriorWeight: 1, Accept: func(group string) bool {
 			documents, _, err := s.view.of(group)
 			return err != nil || len(documents) > 0 // damage is reported where it is read
 		},
@@ -66,7 +72,13 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 		return nil, fmt.Errorf("search phrases of index %q: %w", x.dir, public(err))
 	}
 	searched := time.Now()
-	if s.hits, err = s.view.resolve(found); err != nil {
+	if s.hits, err = s.view.places(found); err != nil {
+		return nil, err
+	}
+	if err := s.compareWords(question, k); err != nil {
+		return nil, err
+	}
+	if err := s.view.read(s.hits); err != nil {
 		return nil, err
 	}
 	texts := make([]efficientqa.Found, len(s.hits))
@@ -76,6 +88,28 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 	s.answers = encoder.Rank(texts, mix.Key)
 	s.took.encode, s.took.search, s.took.combine = encoded.Sub(begun), searched.Sub(encoded), time.Since(searched)
 	return s, nil
+}
+
+// compareWords adds to the hits what their passages share with the question, and keeps the k best by both.
+func (s *phraseSearch) compareWords(question string, k int) error {
+	if s.encoder.Settings.Words != 0 {
+		passages, err := s.view.snapshot.Search(question, wordPassages)
+		if err != nil {
+			return fmt.Errorf("search index %q: %w", s.view.index.dir, public(err))
+		}
+		lags := efficientqa.NewLags[store.PassageID](len(passages) < wordPassages)
+		for _, p := range passages {
+			lags.Add(p.Passage, float64(p.Score))
+		}
+		for i := range s.hits {
+			s.hits[i].found.Lag = lags.Of(s.hits[i].passage)
+		}
+	}
+	slices.SortStableFunc(s.hits, func(a, b phraseHit) int {
+		return cmp.Compare(s.encoder.Total(b.found), s.encoder.Total(a.found))
+	})
+	s.hits = s.hits[:min(len(s.hits), k)]
+	return nil
 }
 
 // phraseDocuments returns the documents behind groups; what was looked up for one state of texts and
@@ -167,7 +201,7 @@ func (s *phraseSearch) passages(n int) []store.PassageID {
 func (s *phraseSearch) scoreOf(id store.PassageID) float64 {
 	for _, h := range s.hits {
 		if h.passage == id {
-			return h.found.Score
+			return s.encoder.Total(h.found)
 		}
 	}
 	return 0

@@ -239,3 +239,25 @@ func TestPhrasesAbstain(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
+
+// TestPhrasesAndWords: where the model's settings say that words count, the passage that shares them comes first.
+func TestPhrasesAndWords(t *testing.T) {
+	x, _ := askedIndex(t)
+	dir := t.TempDir()
+	if err := readertest.WritePhrases(dir, 3); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "phrase.json", `{"calibration": {"share": 1}, "threshold": 0.001, "words": 50}`)
+	x.opts = tinyPhrases(t, 3)
+	x.opts.Phrases.Model = os.DirFS(dir)
+	addPhrases(t, x)
+	for question, file := range map[string]string{"the town": "tower.md", "an unknown mason": "valley.txt"} {
+		answer, err := x.Ask(t.Context(), question, AskOptions{Engine: EnginePhrase, Top: 1})
+		if err != nil || len(answer.Answers) == 0 {
+			t.Fatalf("%s: %+v, %v", question, answer, err)
+		}
+		if got := filepath.Base(answer.Answers[0].Evidence.Source.Path); got != file {
+			t.Errorf("%s: answered from %s, want %s", question, got, file)
+		}
+	}
+}

@@ -66,12 +66,12 @@ func (p *phraseView) of(group string) (documents []store.StoredDocument, block i
 // phraseHit is a phrase that was found, in one of the documents that have it.
 type phraseHit struct {
 	passage    store.PassageID
-	start, end int // in the passage's text
+	start, end int // in the stored text, in the passage's text once it was read
 	found      efficientqa.Found
 }
 
-// resolve finds the texts of hits.
-func (p *phraseView) resolve(hits []vector.Hit) ([]phraseHit, error) {
+// places says where hits stand, without reading any text.
+func (p *phraseView) places(hits []vector.Hit) ([]phraseHit, error) {
 	var all []phraseHit
 	for _, h := range hits {
 		documents, block, err := p.of(h.Group)
@@ -84,19 +84,29 @@ func (p *phraseView) resolve(hits []vector.Hit) ([]phraseHit, error) {
 			if number >= d.Passages {
 				return nil, fmt.Errorf("phrases of index %q: passage %d of %d: %w", p.index.dir, number, d.Passages, ErrDamaged)
 			}
-			id := d.First + store.PassageID(number)
-			passage, err := p.snapshot.Passage(id)
-			if err != nil {
-				return nil, fmt.Errorf("read a passage of index %q: %w", p.index.dir, public(err))
-			}
-			start := place.start - passage.Span.Start
-			if start < 0 || start+place.length > len(passage.Text) {
-				return nil, fmt.Errorf("phrases of index %q: bytes %d to %d of a passage of %d: %w",
-					p.index.dir, start, start+place.length, len(passage.Text), ErrDamaged)
-			}
-			text := passage.Text[start : start+place.length]
-			all = append(all, phraseHit{id, start, start + place.length, efficientqa.Found{Text: text, Score: float64(h.Score)}})
+			all = append(all, phraseHit{
+				passage: d.First + store.PassageID(number), start: place.start, end: place.start + place.length,
+				found: efficientqa.Found{Score: float64(h.Score)},
+			})
 		}
 	}
 	return all, nil
+}
+
+// read fills in the texts of hits; from here on they stand in their passages' texts.
+func (p *phraseView) read(hits []phraseHit) error {
+	for i := range hits {
+		h := &hits[i]
+		passage, err := p.snapshot.Passage(h.passage)
+		if err != nil {
+			return fmt.Errorf("read a passage of index %q: %w", p.index.dir, public(err))
+		}
+		h.start, h.end = h.start-passage.Span.Start, h.end-passage.Span.Start
+		if h.start < 0 || h.end > len(passage.Text) {
+			return fmt.Errorf("phrases of index %q: bytes %d to %d of a passage of %d: %w",
+				p.index.dir, h.start, h.end, len(passage.Text), ErrDamaged)
+		}
+		h.found.Text = passage.Text[h.start:h.end]
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 type Settings struct {
 	Calibration Calibration `json:"calibration"` // of answers from a collection
 	Threshold   float64     `json:"threshold"`   // abstain below this probability
+	Words       float64     `json:"words"`       // what a point of BM25 counts beside an inner product
 }
 
 // defaultSettings take the share of an answer for its probability: no calibration.
@@ -21,8 +22,7 @@ var defaultSettings = Settings{Calibration: Calibration{Share: 1}}
 //
 //	σ(Bias + Share·logit(share) + Score·score)
 //
-// where share is its part of a softmax over all that was found and score its best inner product, prior
-// included.
+// where share is its part of a softmax over all that was found and score its best phrase's match.
 type Calibration struct {
 	Bias  float64 `json:"bias"`
 	Share float64 `json:"share"`
@@ -57,7 +57,46 @@ type Explanation = bm25.Explanation
 type Found struct {
 	Text  string
 	Score float64 // inner product plus prior
+	Lag   float64 // see [Lags]; 0 where words are not compared
 }
+
+// Lags says by how much passages share fewer words with a question than the one that shares most: the
+// difference of their BM25 scores, never above 0. A vector knows the sense of its passage, not which
+// names and numbers stand in it; DenSPI (Seo et al. 2019, arXiv:1906.05807) puts sparse vectors beside
+// dense ones for that.
+type Lags[ID comparable] struct {
+	of         map[ID]float64
+	best, rest float64
+	whole      bool
+}
+
+// NewLags returns lags without passages. Of a passage that was not added it is known that it scores no
+// more than the last one, or, where all that share a word are added (whole), that it scores 0.
+func NewLags[ID comparable](whole bool) *Lags[ID] {
+	return &Lags[ID]{of: map[ID]float64{}, whole: whole}
+}
+
+// Add adds a passage and its BM25 score, the best passage first.
+func (l *Lags[ID]) Add(passage ID, score float64) {
+	if len(l.of) == 0 {
+		l.best = score
+	}
+	if !l.whole {
+		l.rest = score
+	}
+	l.of[passage] = score
+}
+
+// Of returns a passage's lag.
+func (l *Lags[ID]) Of(passage ID) float64 {
+	if score, found := l.of[passage]; found {
+		return score - l.best
+	}
+	return l.rest - l.best
+}
+
+// Total is how well a phrase fits: its vector's score, and its passage's words.
+func (e *Encoder) Total(f Found) float64 { return f.Score + e.Settings.Words*f.Lag }
 
 // Answer is one distinct text with every phrase that says it.
 type Answer struct {
@@ -68,7 +107,7 @@ type Answer struct {
 	Why         Explanation
 }
 
-// Rank joins phrases of equal text into answers, most probable first. A phrase weighs exp(scale·score);
+// Rank joins phrases of equal text into answers, most probable first. A phrase weighs exp(scale·total);
 // key maps texts that a reader would call the same to one key.
 func (e *Encoder) Rank(found []Found, key func(text string) string) []Answer {
 	if len(found) == 0 {
@@ -78,9 +117,9 @@ func (e *Encoder) Rank(found []Found, key func(text string) string) []Answer {
 	total := newLogSum()
 	for i, f := range found {
 		order[i] = i
-		total.add(e.Scale() * f.Score)
+		total.add(e.Scale() * e.Total(f))
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(found[b].Score, found[a].Score) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(e.Total(found[b]), e.Total(found[a])) })
 	byKey := map[string]int{}
 	var answers []Answer
 	for _, i := range order {
@@ -92,7 +131,7 @@ func (e *Encoder) Rank(found []Found, key func(text string) string) []Answer {
 			answers = append(answers, Answer{Text: found[i].Text})
 		}
 		answers[at].Places = append(answers[at].Places, i)
-		answers[at].Share += math.Exp(e.Scale()*found[i].Score - total.value())
+		answers[at].Share += math.Exp(e.Scale()*e.Total(found[i]) - total.value())
 	}
 	for i := range answers {
 		e.judge(&answers[i], found)
@@ -103,9 +142,15 @@ func (e *Encoder) Rank(found []Found, key func(text string) string) []Answer {
 
 // judge computes an answer's probability and shows its working.
 func (e *Encoder) judge(a *Answer, found []Found) {
-	score := found[a.Places[0]].Score
+	best := found[a.Places[0]]
+	score := e.Total(best)
 	terms := e.Settings.Calibration.terms(a.Share, score)
 	a.Probability = e.Settings.Calibration.Probability(a.Share, score)
+	if e.Settings.Words != 0 {
+		terms[2].Details = []Explanation{
+			{Label: "vector", Value: best.Score}, {Label: "words of its passage", Value: e.Settings.Words * best.Lag},
+		}
+	}
 	a.Why = Explanation{
 		Label: "probability that the answer is right", Value: a.Probability, Details: terms[:],
 	}

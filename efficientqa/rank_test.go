@@ -29,7 +29,9 @@ func TestMatch(t *testing.T) {
 // TestRank: phrases of one text add up, and two of them can outweigh a better one of another text.
 func TestRank(t *testing.T) {
 	e := load(t, os.DirFS("testdata/shared"), LoadOptions{Precision: nn.FP32})
-	found := []Found{{"Rhine", 0.9}, {"Danube", 1}, {"rhine", 0.95}, {"Elbe", 0.2}}
+	found := []Found{
+		{Text: "Rhine", Score: 0.9}, {Text: "Danube", Score: 1}, {Text: "rhine", Score: 0.95}, {Text: "Elbe", Score: 0.2},
+	}
 	answers := e.Rank(found, strings.ToLower)
 	if len(answers) != 3 || answers[0].Text != "rhine" || len(answers[0].Places) != 2 || answers[0].Places[0] != 2 {
 		t.Fatalf("answers %+v", answers)
@@ -57,7 +59,7 @@ func TestRank(t *testing.T) {
 func TestCalibration(t *testing.T) {
 	e := load(t, os.DirFS("testdata/shared"), LoadOptions{Precision: nn.FP32})
 	e.Settings.Calibration = Calibration{Bias: -1, Share: 0.5, Score: 2}
-	a := e.Rank([]Found{{"x", 0.4}, {"y", 0.1}}, strings.ToLower)[0]
+	a := e.Rank([]Found{{Text: "x", Score: 0.4}, {Text: "y", Score: 0.1}}, strings.ToLower)[0]
 	sum := 0.0
 	for _, d := range a.Why.Details {
 		sum += d.Value
@@ -66,5 +68,39 @@ func TestCalibration(t *testing.T) {
 	want := -1 + 0.5*math.Log(share/(1-share)) + 2*0.4
 	if math.Abs(sum-want) > 1e-9 || math.Abs(a.Probability-1/(1+math.Exp(-sum))) > 1e-12 || a.Why.Value != a.Probability {
 		t.Errorf("parts add up to %g, want %g; probability %g", sum, want, a.Probability)
+	}
+}
+
+// TestWords: what a passage shares with the question can turn the order of vectors, and is shown.
+func TestWords(t *testing.T) {
+	e := load(t, os.DirFS("testdata/shared"), LoadOptions{Precision: nn.FP32})
+	e.Settings.Words = 0.1
+	a := e.Rank([]Found{{Text: "x", Score: 0.4, Lag: -3}, {Text: "y", Score: 0.2, Lag: -0.5}}, strings.ToLower)
+	if a[0].Text != "y" || len(a) != 2 {
+		t.Fatalf("first is %+v", a[0])
+	}
+	score := a[0].Why.Details[2]
+	if len(score.Details) != 2 || math.Abs(score.Details[0].Value+score.Details[1].Value-0.15) > 1e-12 {
+		t.Errorf("parts of the score: %+v", score)
+	}
+}
+
+// TestLags: a passage beyond those that were looked at scores at most what the last of them does.
+func TestLags(t *testing.T) {
+	for _, test := range []struct {
+		whole bool
+		want  []float64
+	}{{false, []float64{0, -3, -3}}, {true, []float64{0, -3, -9}}} {
+		l := NewLags[string](test.whole)
+		if got := l.Of("none"); got != 0 {
+			t.Errorf("lag %g where no passage shares a word", got)
+		}
+		l.Add("a", 9)
+		l.Add("b", 6)
+		for i, passage := range []string{"a", "b", "c"} {
+			if got := l.Of(passage); got != test.want[i] {
+				t.Errorf("whole %v: lag of %s is %g, want %g", test.whole, passage, got, test.want[i])
+			}
+		}
 	}
 }

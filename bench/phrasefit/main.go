@@ -5,7 +5,8 @@
 //
 // Every question is asked twice over the same collection: the held-out paragraphs and passages evenly
 // drawn from the corpora; once as it is, and once without its own paragraph, when every answer is wrong
-// unless another passage holds it too. The odd questions fit, the even ones judge.
+// unless another passage holds it too. The odd questions fit, the even ones judge. What a point of BM25
+// counts beside a vector is fitted first: the weight with which most first answers are right.
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 	"slices"
 
 	"evident/bench/heldout"
+	"evident/bm25"
 	"evident/efficientqa"
 	"evident/eval"
 	"evident/mix"
@@ -71,23 +73,78 @@ func run(o *options) error {
 	if err != nil {
 		return err
 	}
-	var fit, judge []efficientqa.Sample
-	for i, q := range questions {
-		samples, err := c.ask(encoder, q)
-		if err != nil {
-			return err
-		}
-		if i%2 == 0 {
-			fit = append(fit, samples...)
-		} else {
-			judge = append(judge, samples...)
-		}
+	fit, judge, err := c.halves(encoder, questions)
+	if err != nil {
+		return err
 	}
-	calibration := efficientqa.FitCalibration(fit)
-	report(calibration, judge)
+	encoder.Settings.Words = bestWords(encoder, fit)
+	calibration := efficientqa.FitCalibration(samples(encoder, fit))
+	report(calibration, samples(encoder, judge))
 	out := json.NewEncoder(os.Stdout)
 	out.SetIndent("", " ")
-	return out.Encode(efficientqa.Settings{Calibration: calibration, Threshold: o.threshold})
+	return out.Encode(efficientqa.Settings{
+		Calibration: calibration, Threshold: o.threshold, Words: encoder.Settings.Words,
+	})
+}
+
+// halves asks all questions; every second one is to judge by.
+func (c *collection) halves(encoder *efficientqa.Encoder, questions []heldout.Row) (fit, judge []asked, err error) {
+	for i, q := range questions {
+		both, err := c.ask(encoder, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		if i%2 == 0 {
+			fit = append(fit, both...)
+		} else {
+			judge = append(judge, both...)
+		}
+	}
+	return fit, judge, nil
+}
+
+// bestWords returns the weight of BM25 with which most first answers are right, and prints all.
+func bestWords(encoder *efficientqa.Encoder, fit []asked) float64 {
+	best, most := 0.0, -1
+	for _, words := range []float64{0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1} {
+		encoder.Settings.Words = words
+		right := 0
+		for _, s := range samples(encoder, fit) {
+			if s.Right {
+				right++
+			}
+		}
+		log.Printf("words %.4f: %d of %d first answers right", words, right, len(fit))
+		if right > most {
+			best, most = words, right
+		}
+	}
+	return best
+}
+
+// asked is a question with what was found for it.
+type asked struct {
+	golds []string
+	hits  []efficientqa.Found
+}
+
+// samples ranks what was found with the encoder's settings as they are.
+func samples(encoder *efficientqa.Encoder, all []asked) []efficientqa.Sample {
+	var out []efficientqa.Sample
+	for _, a := range all {
+		hits := slices.Clone(a.hits)
+		slices.SortStableFunc(hits, func(a, b efficientqa.Found) int {
+			return cmp.Compare(encoder.Total(b), encoder.Total(a))
+		})
+		hits = hits[:min(len(hits), found)]
+		if answers := encoder.Rank(hits, mix.Key); len(answers) > 0 {
+			best := answers[0]
+			out = append(out, efficientqa.Sample{
+				Share: best.Share, Score: encoder.Total(hits[best.Places[0]]), Right: eval.ExactMatch(best.Text, a.golds),
+			})
+		}
+	}
+	return out
 }
 
 // collection is phrases of many passages, in memory.
@@ -95,6 +152,7 @@ type collection struct {
 	texts   []string
 	phrases []efficientqa.Phrase
 	of      []int // passage of each phrase
+	words   *bm25.Index
 }
 
 func collect(encoder *efficientqa.Encoder, questions []heldout.Row, o *options) (*collection, error) {
@@ -116,6 +174,9 @@ func collect(encoder *efficientqa.Encoder, questions []heldout.Row, o *options) 
 	for i := range min(o.passages, len(rows)) {
 		add(rows[len(rows)*i/o.passages].Text)
 	}
+	if c.words, err = wordsOf(c.texts); err != nil {
+		return nil, err
+	}
 	const batch = 32
 	for from := 0; from < len(c.texts); from += batch {
 		part := c.texts[from:min(from+batch, len(c.texts))]
@@ -135,41 +196,65 @@ func collect(encoder *efficientqa.Encoder, questions []heldout.Row, o *options) 
 	return c, nil
 }
 
-// found is how many phrases an answer is made of, as in the engine.
-const found = 100
+// wordsOf indexes texts for BM25.
+func wordsOf(texts []string) (*bm25.Index, error) {
+	b := bm25.NewBuilder(bm25.DefaultAnalyzer())
+	for _, t := range texts {
+		b.Add(t)
+	}
+	segment, err := b.Segment()
+	if err != nil {
+		return nil, err
+	}
+	return bm25.NewIndex([]bm25.Part{{Segment: segment}}, bm25.Params{})
+}
 
-// ask returns what the best answer looks like with the question's own paragraph and without it.
-func (c *collection) ask(encoder *efficientqa.Encoder, q heldout.Row) ([]efficientqa.Sample, error) {
-	asked, err := encoder.Question(context.Background(), q.Question)
+// The numbers of phrases near a question, of passages that share words with it and of phrases that an
+// answer is made of, as in the engine.
+const (
+	near     = 1000
+	passages = 100
+	found    = 100
+)
+
+// ask returns what is found for a question with its own paragraph and without it.
+func (c *collection) ask(encoder *efficientqa.Encoder, q heldout.Row) ([]asked, error) {
+	question, err := encoder.Question(context.Background(), q.Question)
 	if err != nil {
 		return nil, err
 	}
 	scores, order := make([]float64, len(c.phrases)), make([]int, len(c.phrases))
 	for i, p := range c.phrases {
-		scores[i], order[i] = efficientqa.Score(asked, p), i
+		scores[i], order[i] = efficientqa.Score(question, p), i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
-	var samples []efficientqa.Sample
+	sharing, err := c.words.Search(q.Question, passages+1)
+	if err != nil {
+		return nil, err
+	}
+	var both []asked
 	for _, own := range []bool{true, false} {
-		var hits []efficientqa.Found
+		allowed := func(passage int) bool { return own || c.texts[passage] != q.Context }
+		lags := efficientqa.NewLags[int](len(sharing) < passages)
+		for _, p := range sharing {
+			if allowed(int(p.Doc)) {
+				lags.Add(int(p.Doc), float64(p.Score))
+			}
+		}
+		a := asked{golds: q.Golds()}
 		for _, i := range order {
-			if len(hits) == found {
+			if len(a.hits) == near {
 				break
 			}
-			if text := c.texts[c.of[i]]; own || text != q.Context {
+			if allowed(c.of[i]) {
 				b := c.phrases[i].Bytes
-				hits = append(hits, efficientqa.Found{Text: text[b.Start:b.End], Score: scores[i]})
+				text := c.texts[c.of[i]][b.Start:b.End]
+				a.hits = append(a.hits, efficientqa.Found{Text: text, Score: scores[i], Lag: lags.Of(c.of[i])})
 			}
 		}
-		answers := encoder.Rank(hits, mix.Key)
-		if len(answers) > 0 {
-			best := answers[0]
-			samples = append(samples, efficientqa.Sample{
-				Share: best.Share, Score: hits[best.Places[0]].Score, Right: eval.ExactMatch(best.Text, q.Golds()),
-			})
-		}
+		both = append(both, a)
 	}
-	return samples, nil
+	return both, nil
 }
 
 // report says how far the probabilities of the other questions can be trusted.
