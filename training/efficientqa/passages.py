@@ -68,22 +68,10 @@ def joined(rng, sentences, questions):
 
 
 def neighbours(passages, k=8):
-    """For each passage, the others that BM25 finds best for two of its questions, or for how it begins where nobody asked."""
+    """For each passage, the others that BM25 finds best for two of its questions."""
     index = data.BM25([p["text"] for p in passages])
-    queries = [" ".join(q for q, _ in p["questions"][:2]) or p["text"][:160] for p in passages]
+    queries = [" ".join(q for q, _ in p["questions"][:2]) for p in passages]
     return [[j for j in best if j != i][:k] for i, best in enumerate(index.top(queries, k + 1))]
-
-
-def with_neighbours(rng, numbers, near):
-    """Each number followed by one of its neighbours, none twice."""
-    return list(dict.fromkeys(n for i in numbers for n in (i, rng.choice(near[i]))))
-
-
-def beginning(rng, text, words):
-    """A run of at most about `words` words that begins anywhere."""
-    starts = [m.start() for m in re.finditer(r"\S+", text)]
-    first = rng.randint(0, max(0, len(starts) - words))
-    return data.window(rng, text, starts[first], starts[first] + 1, words)[0]
 
 
 class Stream:
@@ -107,12 +95,11 @@ class Batches:
 
     def __init__(self, o, passages):
         self.o, self.rng = o, data.rng(o.seed, "batches")
-        kinds = {kind: [p for p in passages if p["kind"] == kind] for kind in ("near", "far", "sentence", "cloze")}
+        kinds = {kind: [p for p in passages if p["kind"] == kind] for kind in ("near", "far", "sentence")}
         self.passages = kinds["near"] + kinds["far"]
         self.near = neighbours(self.passages)
         n = len(kinds["near"])
         self.streams = {"near": Stream(self.rng, range(n)), "far": Stream(self.rng, range(n, len(self.passages)))}
-        self.unasked, self.near_unasked = Stream(self.rng, kinds["cloze"]), neighbours(kinds["cloze"]) if kinds["cloze"] else []
         self.sentences = Stream(self.rng, kinds["sentence"])
         self.counts = {kind: len(v) for kind, v in kinds.items()}
 
@@ -122,13 +109,12 @@ class Batches:
         if warm or rng.random() < o.sentences:
             sizes = [rng.randint(1, 5) for _ in range(o.batch)]
             return [joined(rng, [self.sentences.items[i] for i in self.sentences.take(n)], o.questions) for n in sizes]
-        if self.unasked.items and rng.random() < o.cloze:
-            numbers = with_neighbours(rng, self.unasked.take(o.batch // 2), self.near_unasked)
-            return [self.unasked.items[i] | {"text": beginning(rng, self.unasked.items[i]["text"], o.words), "golds": []} for i in numbers]
         kind = "far" if rng.random() < o.others else "near"
         stream = self.streams[kind]
-        drawn = with_neighbours(rng, [stream.items[j] for j in stream.take(o.batch // 2)], self.near)
-        return [cut(rng, self.passages[i], rng.choice((o.words, o.words, o.words * 3 // 2)), o.questions) for i in drawn]
+        drawn = []
+        for i in (stream.items[j] for j in stream.take(o.batch // 2)):
+            drawn += [i, rng.choice(self.near[i])]
+        return [cut(rng, self.passages[i], rng.choice((o.words, o.words, o.words * 3 // 2)), o.questions) for i in dict.fromkeys(drawn)]
 
 
 SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[A-Z0-9\"“(])")

@@ -15,7 +15,6 @@ import torch
 import torch.distributed as dist
 from transformers import BertTokenizerFast
 
-import cloze
 import evaluate
 import passages as p_
 from passages import data
@@ -27,8 +26,6 @@ def options():
     p.add_argument("--reader", required=True, help="folder of the joint reader to begin with")
     p.add_argument("--data", required=True, help="folder with train_paragraph.jsonl.gz and train_sentence.jsonl.gz")
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
-    p.add_argument("--corpus", help="texts nobody asked about (JSON Lines of {title, text}): questions are made for them")
-    p.add_argument("--unseen", action="append", default=[], help="test file whose titles and texts are left out of the corpus")
     p.add_argument("--out", required=True)
     p.add_argument("--form", choices=FORMS, default="shared")
     p.add_argument("--pooling", choices=("mean", "cls"), default="mean")
@@ -42,7 +39,6 @@ def options():
     p.add_argument("--words", type=int, default=130)
     p.add_argument("--sentences", type=float, default=0.25, help="share of batches of joined sentences after the warm-up")
     p.add_argument("--others", type=float, default=0.2, help="share of paragraph batches that are not SQuAD-like")
-    p.add_argument("--cloze", type=float, default=0.3, help="share of the other batches that come from the corpus")
     p.add_argument("--prior", type=float, default=0.5, help="weight of the extractor's log-score in the loss")
     p.add_argument("--extractor", type=float, default=1.0, help="weight of the extractor's loss")
     p.add_argument("--lr", type=float, default=1.5e-4)
@@ -119,23 +115,10 @@ def match_loss(match, own, right, elsewhere):
     return inside.mean(), everywhere.mean(), right.gather(1, hit)[asked].float().mean()
 
 
-def unasked(o, rng, e, batch, scores):
-    """Passages nobody asked about, with questions for some of the extractor's best spans of them."""
-    asked = []
-    for i, passage in enumerate(batch):
-        offsets = e.encodings[i].offsets
-        _, spans = evaluate.best_spans(scores[i], o.candidates)
-        asked.append(cloze.ask(rng, passage, [(offsets[s][0], offsets[t][1]) for s, t in spans.tolist()], o.questions))
-    return asked
-
-
-def loss_of(o, rng, model, tokenizer, batch):
+def loss_of(o, model, tokenizer, batch):
     e = p_.tokenise(tokenizer, [p["text"] for p in batch], 384, empty_first=True)
     encoded = model.encode(e)
     scores = model.span_scores(encoded[1], p_.allowed_spans(tokenizer, e, len(model.width)))
-    made = batch[0]["kind"] == "cloze"
-    if made:
-        batch = unasked(o, rng, e, batch, scores.detach())
     with torch.no_grad():
         spans, keys, golds = choose(o, e, batch, scores)
         prior = (scores - scores.flatten(1).logsumexp(1)[:, None, None])[
@@ -152,10 +135,8 @@ def loss_of(o, rng, model, tokenizer, batch):
     match = match.masked_fill(~valid, -1e9)
     inside, everywhere, hit = match_loss(match, own, own & same, ~own & same)
     extractor = extractor_loss(scores, golds)
-    share = o.extractor * (0.0 if made else 1.0 if batch[0]["kind"] == "near" else 0.3)
-    parts = {"own": inside, "all": everywhere, "hit": hit}
-    parts = {f"cloze_{k}": v for k, v in parts.items()} if made else parts | {"extractor": extractor}
-    return inside + 0.5 * everywhere + share * extractor, parts
+    share = o.extractor * (1.0 if batch[0]["kind"] == "near" else 0.3)
+    return inside + 0.5 * everywhere + share * extractor, {"own": inside, "all": everywhere, "extractor": extractor, "hit": hit}
 
 
 def trained(model):
@@ -178,7 +159,7 @@ class Log:
 
     def __init__(self, path, first):
         self.file = open(path, "a", encoding="utf8") if first else None
-        self.begun, self.sums, self.counted = time.time(), collections.Counter(), collections.Counter()
+        self.begun, self.sums, self.counted = time.time(), collections.Counter(), 0
 
     def report(self, **fields):
         if self.file:
@@ -188,12 +169,12 @@ class Log:
 
     def add(self, parts):
         self.sums.update({k: float(v.detach()) for k, v in parts.items()})
-        self.counted.update(parts.keys())
+        self.counted += 1
 
     def means(self, **fields):
         minutes = {"minutes": round((time.time() - self.begun) / 60, 1), "cpu_minutes": round(time.process_time() / 60, 1)}
-        self.report(**fields, **{k: round(v / self.counted[k], 4) for k, v in self.sums.items()}, **minutes)
-        self.sums, self.counted = collections.Counter(), collections.Counter()
+        self.report(**fields, **{k: round(v / self.counted, 4) for k, v in self.sums.items()}, **minutes)
+        self.sums, self.counted = collections.Counter(), 0
 
 
 def optimiser_of(o, parameters):
@@ -209,8 +190,6 @@ def work(rank, o):
         dist.init_process_group("gloo", init_method=f"file://{os.path.abspath(o.out)}/meeting", rank=rank, world_size=o.workers)
     train, held = p_.read(o.data, o.squad)
     held = data.shuffled(data.rng("judged"), held)[:o.judged or len(held)]
-    if o.corpus:
-        train += cloze.passages(o.corpus, o.unseen)
     batches = p_.Batches(o, train)
     settings = {"form": o.form, "pooling": o.pooling, "split": o.split, "width_max": 20, "dropout": o.dropout}
     torch.manual_seed(o.seed)
@@ -227,7 +206,6 @@ def work(rank, o):
     for at in range(step * o.workers):
         batches.draw(at < o.warm * o.workers)
     torch.manual_seed(o.seed + 1000 * step + rank)
-    rng = data.rng(o.seed, "cloze", step, rank)
     log = Log(f"{o.out}/log.jsonl", rank == 0)
     log.report(options=vars(o), passages=batches.counts, held_out=len(held))
     saved_at = time.time()
@@ -236,7 +214,7 @@ def work(rank, o):
             g["lr"] = o.lr * min((step + 1) / 100, 1, max(0.02, (o.steps - step) / (o.decay * o.steps)))
         batch = [batches.draw(step < o.warm) for _ in range(o.workers)][rank]
         with model.autocast():
-            loss, parts = loss_of(o, rng, model, tokenizer, batch)
+            loss, parts = loss_of(o, model, tokenizer, batch)
         loss.backward()
         share_gradients(parameters, o.workers)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -18,22 +18,13 @@ SQUAD_LIKE = ("squad11_train_prefix/train", "squad2/train_10articles", "squadshi
 
 def read_rows(path, redistributable_only=True):
     """Rows of a JSON Lines file, or of a file in SQuAD's own JSON format; .gz accepted."""
-    if ".jsonl" in path:
-        rows = read_lines(path)
-    else:
-        with opened(path) as f:
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf8") as f:
+        if ".jsonl" in path:
+            rows = [json.loads(line) for line in f]
+        else:
             rows = list(squad_rows(json.load(f)))
     return [r for r in rows if r["redistributable"] or not redistributable_only]
-
-
-def opened(path):
-    return (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf8")
-
-
-def read_lines(path):
-    """The objects of a JSON Lines file."""
-    with opened(path) as f:
-        return [json.loads(line) for line in f]
 
 
 def squad_rows(squad):
