@@ -253,12 +253,12 @@ def from_run(reader, run):
     return model
 
 
-def from_folder(folder, base=None):
+def from_folder(folder, base=None, dropout=0.0):
     """A model as folder.py wrote it; `base` is the reader's folder where the model is an overlay of a reader."""
     with open(f"{folder}/config.json", encoding="utf8") as f:
         config = json.load(f)
     weights = load_reader(f"{base}/model.safetensors") if "base" in config else {}
-    model = PhraseModel(config | {"dropout": 0.0})
+    model = PhraseModel(config | {"dropout": dropout})
     load(model, weights | load_reader(f"{folder}/model.safetensors"))
     with torch.no_grad():
         model.log_scale.fill_(math.log(config["scale"]))

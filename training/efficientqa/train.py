@@ -18,12 +18,13 @@ from transformers import BertTokenizerFast
 import evaluate
 import passages as p_
 from passages import data
-from phrase import FORMS, from_reader
+from phrase import FORMS, from_folder, from_reader
 
 
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--reader", required=True, help="folder of the joint reader to begin with")
+    p.add_argument("--start", help="folder of a phrase model to go on from, as folder.py writes it; then --warm 0")
     p.add_argument("--data", required=True, help="folder with train_paragraph.jsonl.gz and train_sentence.jsonl.gz")
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
     p.add_argument("--out", required=True)
@@ -193,7 +194,8 @@ def work(rank, o):
     batches = p_.Batches(o, train)
     settings = {"form": o.form, "pooling": o.pooling, "split": o.split, "width_max": 20, "dropout": o.dropout}
     torch.manual_seed(o.seed)
-    model = from_reader(o.reader, **settings).quicken().train()
+    model = from_folder(o.start, o.reader, dropout=o.dropout) if o.start else from_reader(o.reader, **settings)
+    model.quicken().train()
     tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = optimiser_of(o, parameters)

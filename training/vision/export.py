@@ -2,8 +2,8 @@
 
     python export.py --encoder ENCODERS/minilm-l6 --run runs/vision-192 --out ../../models/vision-192
 
-The text tower's matrices are stored as int8 rows with one float32 scale each, the image tower's as float16 (--visual int8 for
-rows there too); norms, biases and the text head stay float32. Stored forms are for storage: they are expanded when loaded.
+Matrices of the text tower and of the image tower's blocks are stored as int8 rows with one float32 scale each (--visual float16 for
+the latter); norms, biases and the text head stay float32. Stored forms are for storage: they are expanded when loaded.
 """
 import argparse
 import json
@@ -93,14 +93,14 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--encoder", required=True, help="MiniLM: its config.json and vocab.txt are kept")
     p.add_argument("--run", required=True, help="folder of a run")
-    p.add_argument("--before-refit", action="store_true", help="the text head as it was before its last fit")
+    p.add_argument("--before-refit", action="store_true", help="the text tower as it was trained together with the image tower")
     p.add_argument("--out", required=True)
-    p.add_argument("--visual", choices=("float16", "int8", "float32"), default="float16")
+    p.add_argument("--visual", choices=("float16", "int8", "float32"), default="int8")
     p.add_argument("--pooling", choices=("cls", "mean", "cls+mean"), default="cls+mean", help="chosen on the development parts")
     p.add_argument("--size", type=int, default=448, help="pixels a side for maps, chosen on the development parts")
     o = p.parse_args()
-    refitted = f"{o.run}/refitted.pt"
-    path = f"{o.run}/checkpoint.pt" if o.before_refit or not os.path.exists(refitted) else refitted
+    stages = ("checkpoint.pt",) if o.before_refit else ("retuned.pt", "refitted.pt", "checkpoint.pt")
+    path = next(p for p in (f"{o.run}/{stage}" for stage in stages) if os.path.exists(p))
     state = torch.load(path, map_location="cpu", weights_only=False)
     bert = BertConfig.from_pretrained(o.encoder)
     os.makedirs(o.out, exist_ok=True)

@@ -98,10 +98,13 @@ class Tuner:
             self.step, self.best = state["step"], state["best"]
             self.rng = np.random.default_rng((o.seed, self.step))
 
-    def named(self, model, strings, frozen):
+    def named(self, model, strings, frozen, batch=64):
+        """Text vectors [T, D], encoded in order of length so that little is padding."""
+        order = np.argsort([len(s) for s in strings], kind="stable")
         with torch.autocast("cpu", torch.bfloat16):
-            sentence = model.sentence(*tokenise(self.tokenizer, strings), frozen=frozen)
-        return model.name(sentence)
+            parts = [model.sentence(*tokenise(self.tokenizer, [strings[i] for i in order[at:at + batch]]), frozen=frozen)
+                     for at in range(0, len(order), batch)]
+        return model.name(torch.cat(parts)[torch.from_numpy(np.argsort(order))])
 
     def loss(self):
         """Captions against all photos, the captions' photos against the step's captions, names against what they were."""
@@ -124,7 +127,9 @@ class Tuner:
         factor = min(1, (self.step + 1) / 20) * (0.5 + 0.5 * np.cos(np.pi * self.step / o.steps)) + 0.01
         for group in self.optimiser.param_groups:
             group["lr"] = group["top"] * factor
-        self.model.train()
+        for layer in self.model.text.encoder.layer[o.frozen:]:
+            layer.train()
+        self.model.text_head.train()
         losses = self.loss()
         self.optimiser.zero_grad()
         sum(losses.values()).backward()
