@@ -210,23 +210,34 @@ func listed(labels []string) (all []string, err error) {
 			all = append(all, label)
 			continue
 		}
-		file, err := os.Open(name)
+		lines, err := linesOf(name)
 		if err != nil {
-			return nil, fmt.Errorf("read labels %s: %w", name, plainCause(err))
+			return nil, fmt.Errorf("read labels: %w", err)
 		}
-		defer file.Close()
-		lines := bufio.NewScanner(file)
-		for lines.Scan() {
-			if line := strings.TrimSpace(lines.Text()); line != "" {
-				all = append(all, line)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("read labels %s: %w", name, err)
-		}
+		all = append(all, lines...)
 	}
 	if len(all) == 0 {
 		return nil, usageError("--labels: the files have no lines")
+	}
+	return all, nil
+}
+
+// linesOf returns the lines of a file that are not blank.
+func linesOf(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, plainCause(err))
+	}
+	defer file.Close()
+	var all []string
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if line := strings.TrimSpace(lines.Text()); line != "" {
+			all = append(all, line)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return all, nil
 }

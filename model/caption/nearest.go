@@ -3,35 +3,23 @@ package caption
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-
-	"evident/model/vit"
 )
 
 // Nearest chooses among given captions the ones whose vectors are nearest: for models that have no decoder, or to say
 // nothing that nobody has written. It is safe for concurrent use.
 type Nearest struct {
 	texts   []string
-	vectors []vit.Text
+	vectors [][]float32
 }
 
-// NewNearest encodes captions with the model whose vectors are to be captioned.
-func NewNearest(ctx context.Context, model vit.TextEncoder, texts []string) (*Nearest, error) {
-	if len(texts) == 0 {
-		return nil, errors.New("there is no caption to choose from")
+// NewNearest takes captions and their vectors [E] of length 1, by the model whose vectors are to be captioned.
+func NewNearest(texts []string, vectors [][]float32) *Nearest {
+	if len(texts) == 0 || len(texts) != len(vectors) {
+		panic(fmt.Sprintf("caption: %d captions and %d vectors", len(texts), len(vectors)))
 	}
-	const together = 256
-	n := &Nearest{texts: slices.Clone(texts)}
-	for part := range slices.Chunk(n.texts, together) {
-		encoded, err := model.EncodeTexts(ctx, part)
-		if err != nil {
-			return nil, fmt.Errorf("read captions: %w", err)
-		}
-		n.vectors = append(n.vectors, encoded...)
-	}
-	return n, nil
+	return &Nearest{texts, vectors}
 }
 
 // Captions returns the n captions nearest to each vector [E] of length 1, the nearest first; of equal ones the first
@@ -44,7 +32,7 @@ func (n *Nearest) Captions(ctx context.Context, vectors [][]float32, _ Kind, cou
 		}
 		order, fits := make([]int, len(n.texts)), make([]float64, len(n.texts))
 		for j := range n.texts {
-			order[j], fits[j] = j, dot(n.vectors[j].Embedding, vector)
+			order[j], fits[j] = j, dot(n.vectors[j], vector)
 		}
 		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(fits[b], fits[a]) })
 		for _, j := range order[:min(count, len(order))] {
