@@ -150,6 +150,10 @@ func (v *Vision) captioner(ctx context.Context, choices []string) (captioner, er
 	return caption.NewNearest(choices, vectors), nil
 }
 
+// CaptionDecoder is the model's decoder of captions, for the other packages of this module. The error is [ErrNoCaptions]
+// where it has none.
+func (v *Vision) CaptionDecoder() (*caption.Decoder, error) { return v.decoder() }
+
 // decoderFolder is where a model's folder has its decoder of captions.
 const decoderFolder = "caption"
 
