@@ -32,13 +32,16 @@ type RegionOptions struct {
 	// Method makes the vectors. "" means [RegionInversion] of [Vision.Regions] and, of calls that compare
 	// with texts, what names regions best with the model: [RegionCombined] where the model says how.
 	Method string
-	Size   int      // pixels a side that the model looks at
-	Layers []int    // whose maps MaskInversion adds
-	Steps  int      // of MaskInversion
-	Alpha  float64  // how strongly MaskInversion holds on to the whole picture's vector; below 0 not at all
-	Stride float64  // length of its first step, as a share of the start's
-	Rate   float64  // instead of Stride: by how much its first step moves each value
-	Prompt []string // templates such as "a photo of a {}" that labels are asked for in; none means the model's own
+	Size   int     // pixels a side that the model looks at
+	Layers []int   // whose maps MaskInversion adds
+	Steps  int     // of MaskInversion
+	Alpha  float64 // how strongly MaskInversion holds on to the whole picture's vector; below 0 not at all
+	Stride float64 // length of its first step, as a share of the start's
+	Rate   float64 // instead of Stride: by how much its first step moves each value
+	// Progress, where it is set, is told of each step of MaskInversion, by the goroutine that called: the step just taken,
+	// from 1, and how many there will be at most.
+	Progress func(step, steps int)
+	Prompt   []string // templates such as "a photo of a {}" that labels are asked for in; none means the model's own
 }
 
 // Regions is what was made of regions of a picture.
@@ -156,6 +159,7 @@ func (v *Vision) look(
 	if err != nil {
 		return nil, nil, err
 	}
+	looked.Progress = o.Progress
 	vectors, err := looked.Vectors(ctx, method)
 	if err != nil {
 		return nil, nil, fmt.Errorf("regions of %s: %w", photo.Path, err)

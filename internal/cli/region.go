@@ -114,6 +114,13 @@ func (o *regionOptions) checkValues() error {
 	return nil
 }
 
+// steps shows the steps of MaskInversion while they are taken; done ends it.
+func (a *app) steps(o *regionOptions) *progress {
+	bar := a.out.progress("steps")
+	o.Progress = bar.count
+	return bar
+}
+
 // regionInput is what the commands of region look at.
 type regionInput struct {
 	vision *evident.Vision

@@ -51,7 +51,7 @@ func (a *app) runRegionCaption(ctx context.Context, path string, o captionOption
 	if o.top < 1 || o.top > evident.CaptionsMax {
 		return usageError("--top %d: 1 to %d", o.top, evident.CaptionsMax)
 	}
-	opts := evident.CaptionOptions{RegionOptions: o.RegionOptions, Count: o.top}
+	opts := evident.CaptionOptions{Count: o.top}
 	if o.captions != "" {
 		choices, err := linesOf(o.captions)
 		if err != nil {
@@ -66,7 +66,10 @@ func (a *app) runRegionCaption(ctx context.Context, path string, o captionOption
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o.regionOptions)
+	opts.RegionOptions = o.RegionOptions
 	r, err := in.vision.CaptionRegions(ctx, in.photo, in.masks, opts)
+	steps.done()
 	if err != nil {
 		return err
 	}

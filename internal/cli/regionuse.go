@@ -56,7 +56,9 @@ func (a *app) runRegionEmbed(ctx context.Context, path string, o regionOptions, 
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o)
 	r, err := in.vision.Regions(ctx, in.photo, in.masks, o.RegionOptions)
+	steps.done()
 	if err != nil {
 		return err
 	}
@@ -187,7 +189,9 @@ func (a *app) runRegionClassify(ctx context.Context, path string, o regionOption
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o)
 	r, err := in.vision.ClassifyRegions(ctx, in.photo, in.masks, labels, o.RegionOptions)
+	steps.done()
 	if err != nil {
 		return err
 	}
@@ -279,7 +283,9 @@ func (a *app) runRegionMatch(ctx context.Context, args []string, o regionOptions
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o)
 	r, err := in.vision.MatchRegions(ctx, in.photo, in.masks, args[1:], o.RegionOptions)
+	steps.done()
 	if err != nil {
 		return err
 	}
