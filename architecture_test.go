@@ -40,6 +40,7 @@ var floors = map[string]float64{
 	"model/vit":            4.2, // towers, of which the models around it are made
 	"model/clip":           4.4,
 	"model/siglip":         4.6,
+	"model/caption":        4.4,
 	"bm25":                 4,
 	"vector":               4,
 	"document":             4,

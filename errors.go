@@ -23,6 +23,8 @@ var (
 	ErrOtherModel = api.ErrOtherModel
 	// ErrNoPhrases says that an index has no phrases, which one of the engines needs.
 	ErrNoPhrases = api.ErrNoPhrases
+	// ErrNoCaptions says that a model has no decoder of captions, and that there is none to choose from.
+	ErrNoCaptions = api.ErrNoCaptions
 	// ErrNoDocument says that a path is not in the index.
 	ErrNoDocument = api.ErrNoDocument
 	// ErrSpan says that a span is not within a stored text, or cuts a character.

@@ -32,13 +32,16 @@ type RegionOptions struct {
 	// Method makes the vectors. "" means [RegionInversion] of [Vision.Regions] and, of calls that compare
 	// with texts, what names regions best with the model: [RegionCombined] where the model says how.
 	Method string
-	Size   int      // pixels a side that the model looks at
-	Layers []int    // whose maps MaskInversion adds
-	Steps  int      // of MaskInversion
-	Alpha  float64  // how strongly MaskInversion holds on to the whole picture's vector; below 0 not at all
-	Stride float64  // length of its first step, as a share of the start's
-	Rate   float64  // instead of Stride: by how much its first step moves each value
-	Prompt []string // templates such as "a photo of a {}" that labels are asked for in; none means the model's own
+	Size   int     // pixels a side that the model looks at
+	Layers []int   // whose maps MaskInversion adds
+	Steps  int     // of MaskInversion
+	Alpha  float64 // how strongly MaskInversion holds on to the whole picture's vector; below 0 not at all
+	Stride float64 // length of its first step, as a share of the start's
+	Rate   float64 // instead of Stride: by how much its first step moves each value
+	// Progress, where it is set, is told of each step of MaskInversion, by the goroutine that called: the step just taken,
+	// from 1, and how many there will be at most.
+	Progress func(step, steps int)
+	Prompt   []string // templates such as "a photo of a {}" that labels are asked for in; none means the model's own
 }
 
 // Regions is what was made of regions of a picture.
@@ -65,6 +68,8 @@ type Region struct {
 	Dice      float64   `json:"dice"`
 	Embedding []float32 `json:"embedding,omitempty"` // of length 1
 	Labels    []Label   `json:"labels"`              // best first
+	// Captions say in words what the region shows, best first; of [Vision.CaptionRegions].
+	Captions []Caption `json:"captions,omitempty"`
 	// Hits are the pictures of an index that show the same; of [Index.RetrieveRegions].
 	Hits []RegionHit `json:"hits,omitempty"`
 
@@ -91,7 +96,7 @@ func (r *Region) Map(width, height int) []float32 { return r.field.At(width, hei
 // influence each other. The error is a [*MaskError] for a mask that the picture has no pixel of.
 func (v *Vision) Regions(ctx context.Context, photo *Photo, masks []Mask, o RegionOptions) (*Regions, error) {
 	o.Method = cmp.Or(o.Method, RegionInversion)
-	r, err := v.regions(ctx, photo, masks, o)
+	r, _, err := v.regions(ctx, photo, masks, o)
 	if err != nil {
 		return nil, err
 	}
@@ -101,36 +106,63 @@ func (v *Vision) Regions(ctx context.Context, photo *Photo, masks []Mask, o Regi
 	return r, nil
 }
 
-// regions makes the vectors and their maps.
-func (v *Vision) regions(ctx context.Context, photo *Photo, masks []Mask, o RegionOptions) (*Regions, error) {
+// regions makes the vectors and their maps, and returns the picture as the model has looked at it, so that more maps
+// can be drawn of it.
+func (v *Vision) regions(
+	ctx context.Context, photo *Photo, masks []Mask, o RegionOptions,
+) (*Regions, *region.Picture, error) {
+	r, looked, err := v.look(ctx, photo, masks, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	fields, dice, err := looked.Maps(ctx, r.vectors())
+	if err != nil {
+		return nil, nil, fmt.Errorf("regions of %s: %w", photo.Path, err)
+	}
+	for i := range r.Regions {
+		r.Regions[i].field, r.Regions[i].Dice = fields[i], dice[i]
+	}
+	return r, looked, nil
+}
+
+// vectors returns the regions' vectors.
+func (r *Regions) vectors() [][]float32 {
+	all := make([][]float32, len(r.Regions))
+	for i := range r.Regions {
+		all[i] = r.Regions[i].vector
+	}
+	return all
+}
+
+// look makes the vectors.
+func (v *Vision) look(
+	ctx context.Context, photo *Photo, masks []Mask, o RegionOptions,
+) (*Regions, *region.Picture, error) {
 	method, err := region.ParseMethod(o.Method)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	seer, err := v.seer(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	masks = slices.Clone(masks)
 	nameMasks(masks, "region")
 	raw := make([]*mask.Mask, len(masks))
 	for i, m := range masks {
 		if m.mask == nil || m.mask.Width != photo.Width || m.mask.Height != photo.Height {
-			return nil, &MaskError{m.Name, photo.Width, photo.Height, fmt.Errorf("it is of another picture")}
+			return nil, nil, &MaskError{m.Name, photo.Width, photo.Height, fmt.Errorf("it is of another picture")}
 		}
 		raw[i] = m.mask
 	}
 	looked, err := seer.Look(photo.image, raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	looked.Progress = o.Progress
 	vectors, err := looked.Vectors(ctx, method)
 	if err != nil {
-		return nil, fmt.Errorf("regions of %s: %w", photo.Path, err)
-	}
-	fields, dice, err := looked.Maps(ctx, vectors)
-	if err != nil {
-		return nil, fmt.Errorf("regions of %s: %w", photo.Path, err)
+		return nil, nil, fmt.Errorf("regions of %s: %w", photo.Path, err)
 	}
 	r := &Regions{
 		Model: v.name, Method: o.Method, Path: photo.Path, Width: photo.Width, Height: photo.Height,
@@ -140,8 +172,7 @@ func (v *Vision) regions(ctx context.Context, photo *Photo, masks []Mask, o Regi
 		b := m.Bounds()
 		r.Regions = append(r.Regions, Region{
 			Mask: m.Name, Area: float64(m.Area()) / float64(photo.Width*photo.Height),
-			Box: [4]int{b.Min.X, b.Min.Y, b.Max.X, b.Max.Y}, Dice: dice[i], Labels: []Label{},
-			vector: vectors[i], mask: m.mask, field: fields[i],
+			Box: [4]int{b.Min.X, b.Min.Y, b.Max.X, b.Max.Y}, Labels: []Label{}, vector: vectors[i], mask: m.mask,
 		})
 		if m.mask.Full() {
 			m.note = "it covers the whole picture"
@@ -150,7 +181,7 @@ func (v *Vision) regions(ctx context.Context, photo *Photo, masks []Mask, o Regi
 			r.Notes = append(r.Notes, fmt.Sprintf("mask %s: %s", m.Name, m.note))
 		}
 	}
-	return r, nil
+	return r, looked, nil
 }
 
 // seer returns the one for the options, made at the first call.
@@ -177,12 +208,17 @@ func (v *Vision) naming() string {
 	return RegionInversion
 }
 
-// Draw shows where each region's vector is seen, over the picture, each map on its own scale.
+// Draw shows where each region's vector is seen, over the picture, each map on its own scale; of a region with captions
+// where its first caption is.
 func (r *Regions) Draw(o DrawOptions) (image.Image, error) {
 	e := &Explanation{Width: r.Width, Height: r.Height, photo: r.photo, each: true}
 	for i := range r.Regions {
 		region := &r.Regions[i]
 		m := TextMap{Text: region.Mask, field: region.field, region: true, Words: fmt.Sprintf("fits its mask by %.2f", region.Dice)}
+		if len(region.Captions) > 0 {
+			said := &region.Captions[0]
+			m.field, m.Words = said.field, fmt.Sprintf("%s\nseen %.0f %%; fits its mask by %.2f", said.Text, 100*said.Score, said.Dice)
+		}
 		if len(region.Labels) > 0 {
 			best := region.Labels[0]
 			m.Words += fmt.Sprintf("; %s %.2f", best.Text, best.Score)

@@ -81,6 +81,24 @@ func TestRegions(t *testing.T) {
 	}
 }
 
+// TestRegionProgress: each step of MaskInversion is told of; other methods have none.
+func TestRegionProgress(t *testing.T) {
+	v, p := openVision(t), drawPhoto(t, 90, 61)
+	var told [][2]int
+	o := quick
+	o.Progress = func(step, steps int) { told = append(told, [2]int{step, steps}) }
+	if _, err := v.Regions(context.Background(), p, discMasks(t, p), o); err != nil {
+		t.Fatal(err)
+	}
+	if want := [][2]int{{1, 3}, {2, 3}, {3, 3}}; !slices.Equal(told, want) {
+		t.Errorf("told of %v, want %v", told, want)
+	}
+	told, o.Method = nil, "patches"
+	if _, err := v.Regions(context.Background(), p, discMasks(t, p), o); err != nil || told != nil {
+		t.Errorf("patches: told of %v, %v", told, err)
+	}
+}
+
 // TestClassifyRegions: scores are probabilities among the labels, best first, whatever their order.
 func TestClassifyRegions(t *testing.T) {
 	v, p := openVision(t), drawPhoto(t, 90, 61)

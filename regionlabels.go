@@ -26,7 +26,7 @@ func (v *Vision) ClassifyRegions(
 		return nil, err
 	}
 	o.Method = cmp.Or(o.Method, v.naming())
-	r, err := v.regions(ctx, photo, masks, o)
+	r, _, err := v.regions(ctx, photo, masks, o)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (v *Vision) MatchRegions(
 		return nil, err
 	}
 	o.Method = cmp.Or(o.Method, v.naming())
-	r, err := v.regions(ctx, photo, masks, o)
+	r, _, err := v.regions(ctx, photo, masks, o)
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func (x *Index) RetrieveRegions(ctx context.Context, photo *Photo, masks []Mask,
 			o.Method = string(region.Patches)
 		}
 	}
-	r, err := album.vision.regions(ctx, photo, masks, o.RegionOptions)
+	r, _, err := album.vision.regions(ctx, photo, masks, o.RegionOptions)
 	if err != nil {
 		return nil, err
 	}

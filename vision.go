@@ -14,6 +14,7 @@ import (
 	"evident/internal/picture"
 	"evident/internal/region"
 	"evident/legrad"
+	"evident/model/caption"
 	"evident/model/vision"
 	"evident/models"
 )
@@ -31,6 +32,8 @@ type Vision struct {
 	model    *vision.Model
 	name     string
 	identity string // see identityOf
+
+	decoder func() (*caption.Decoder, error) // of captions, read when it is first needed
 
 	mu         sync.Mutex
 	explainers map[string]*legrad.Explainer // by what they were made with
@@ -66,6 +69,7 @@ func OpenVision(ctx context.Context, o VisionOptions) (*Vision, error) {
 	return &Vision{
 		model: loaded, name: name, identity: identity, explainers: map[string]*legrad.Explainer{},
 		methods: map[string]legrad.Method{}, seers: map[string]*region.Seer{},
+		decoder: sync.OnceValues(func() (*caption.Decoder, error) { return openDecoder(files, loaded) }),
 	}, nil
 }
 

@@ -55,6 +55,8 @@ var (
 	ErrOtherModel = errors.New("the index was made with another model")
 	// ErrNoPhrases says that an index has no phrases, which one of the engines needs.
 	ErrNoPhrases = errors.New("the index holds no phrases")
+	// ErrNoCaptions says that a model cannot write captions.
+	ErrNoCaptions = errors.New("the model has no decoder of captions")
 	// ErrNoDocument says that a document is not in the index.
 	ErrNoDocument = errors.New("no such document in the index")
 	// ErrNotImage says that a file is no picture of a known kind.
@@ -131,6 +133,10 @@ var Kinds = []Kind{
 		"Wait for the job, or for the other process, and try again.", ErrLocked,
 	},
 	{"method-not-allowed", 405, "The path does not take this method", "See the header Allow.", nil},
+	{
+		"no-captions", 422, "The model cannot write captions",
+		"Use the built-in model, or put the decoder that training/caption makes into the model's folder.", ErrNoCaptions,
+	},
 	{"no-document", 404, "There is no such document", "List the documents of the index.", ErrNoDocument},
 	{"no-index", 404, "There is no such index", "List the indexes.", ErrNoIndex},
 	{"no-model", 404, "There is no such model", "List the models.", ErrModelMissing},

@@ -18,6 +18,14 @@ type RegionMatchRequest struct {
 	Expressions []string     `json:"expressions" doc:"such as: the brown dog on the left" min:"1" max:"64" each:"1,300"`
 }
 
+// RegionCaptionRequest asks what regions of a picture show, in words; without masks, what the whole picture does.
+type RegionCaptionRequest struct {
+	Image string       `json:"image,omitempty" doc:"id of a picture of the index" max:"64"`
+	Index string       `json:"index,omitempty" doc:"name of the index; the first one by default"`
+	Masks []RegionMask `json:"masks,omitempty" doc:"the regions, in a form: the list as JSON; the whole picture by default" max:"64"`
+	Count int          `json:"count,omitempty" doc:"captions of each region; 1 by default" min:"1" max:"20"`
+}
+
 // RegionMask is a part of a picture, told by exactly one of its fields beside the name, in pixels of the
 // picture.
 type RegionMask struct {
@@ -60,7 +68,18 @@ type Region struct {
 	Vector  []float32     `json:"vector,omitempty" doc:"of length 1"`
 	Labels  []RegionLabel `json:"labels" doc:"best first"`
 	Similar []RegionHit   `json:"similar,omitempty" doc:"pictures that show the same, best first"`
-	Heat    string        `json:"heat" doc:"path of the vector's own map as grey PNG"`
+	// Captions are the answer to RegionCaptionRequest alone.
+	Captions []RegionCaption `json:"captions,omitempty" doc:"what it shows in words, best first"`
+	Heat     string          `json:"heat" doc:"path of a map as grey PNG: of the first caption where there are captions, else of the vector itself"`
+}
+
+// RegionCaption says in words what a region shows.
+type RegionCaption struct {
+	Text       string  `json:"text"`
+	Score      float64 `json:"score" doc:"0 to 1: how surely the region shows this at all"`
+	Similarity float64 `json:"similarity" doc:"cosine of the text's vector and the region's"`
+	Likelihood float64 `json:"likelihood" doc:"0 to 1: how likely the decoder found the words"`
+	Dice       float64 `json:"dice" doc:"0 to 1: how well the text's own map fits the mask"`
 }
 
 // RegionLabel is a name and how well it fits a region.

@@ -110,6 +110,13 @@ func (c *Client) MatchRegions(
 	return postImage[api.RegionResult](ctx, c, prefix+"/regions/match", r, image)
 }
 
+// CaptionRegions says in words what regions of a picture show, or without masks what the whole picture does.
+func (c *Client) CaptionRegions(
+	ctx context.Context, r api.RegionCaptionRequest, image io.Reader,
+) (*api.RegionResult, error) {
+	return postImage[api.RegionResult](ctx, c, prefix+"/regions/caption", r, image)
+}
+
 // Document returns a document of an index by its id.
 func (c *Client) Document(ctx context.Context, index, id string) (*api.Document, error) {
 	return get[api.Document](ctx, c, documentPath(index, id))

@@ -47,6 +47,7 @@ var metricOrder = []string{
 	"answered", "ece", "ece_equal_mass", "p50_ms", "p95_ms",
 	"accuracy", "pointing", "miou", "pixel_accuracy", "map", "positive_auc", "negative_auc",
 	"top1", "top5", "name_top1", "place_top1", "size_top1",
+	"named", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider", "similarity",
 }
 
 // Table writes the report for people: one line a metric, one column a baseline.

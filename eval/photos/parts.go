@@ -112,3 +112,15 @@ func Spoken(class string) string {
 	}
 	return class
 }
+
+// Captions returns the captions of all photos of a part, in order; none where the set has none of them.
+func (s *Set) Captions(part Part) []string {
+	var all []string
+	splits := s.splits()
+	for i := range s.Photos {
+		if part == All || s.part(&s.Photos[i], splits) == part {
+			all = append(all, s.Photos[i].Captions...)
+		}
+	}
+	return all
+}

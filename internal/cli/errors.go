@@ -99,6 +99,10 @@ var known = []struct {
 		exitNoIndex, "no-phrases",
 		`run "evident index --phrases PATH" first, or ask with --in PATH`,
 	}},
+	{evident.ErrNoCaptions, outcome{
+		exitError, "no-captions",
+		"choose among your own: --captions FILE, one a line; or use the built-in model",
+	}},
 	{evident.ErrEmptyIndex, outcome{
 		exitError, "empty-index",
 		`name a folder with documents; "evident help formats" lists what can be read`,

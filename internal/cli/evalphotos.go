@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -33,12 +34,16 @@ type photoOptions struct {
 	areaMin float64        // in percent
 
 	proposals int
+
+	vision   *evident.Vision
+	captions string // --captions
 }
 
 // photoTask is one evaluation on photos.
 type photoTask struct {
 	name, short, long string
 	metric            string // which --fail-under watches
+	without           string // the same where a set does not allow that metric; "" where all do
 	methods           bool   // takes --method and --against, of maps
 	regions           bool   // takes them too, of vectors of regions
 	run               func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error)
@@ -160,6 +165,24 @@ class that no other photo shows are left out.`,
 		},
 	},
 	{
+		name: "captioning", metric: "cider", without: "named", regions: true,
+		short: "Do captions say what people say, and name what is there?",
+		long: `Judge captions by the model's decoder, and beside it the nearest of given captions. Of a set with captions
+by people, those of whole photos: BLEU-1 to 4 and CIDEr, times 100. Of a set with outlines, those of
+things that cover at least --area-min of the photo: "named", the share of captions that name the thing's
+class or a synonym of it, and "similarity", 100 times the cosine of the caption's and the class's vectors.
+All methods are compared. --fail-under watches "named" of a set with outlines.
+
+The captions to choose from are those of the set's part for training, or the lines of --captions.`,
+		run: func(ctx context.Context, s *photos.Set, v *viewer.Viewer, o *photoOptions) (*eval.Report, error) {
+			captioner, err := o.captioner(ctx, s, v)
+			if err != nil {
+				return nil, err
+			}
+			return eval.RunCaptioning(ctx, s, captioner, o.PhotoOptions)
+		},
+	},
+	{
 		name: "proposals", metric: "recall_50",
 		short: "Are things among the regions that are proposed?",
 		long: `Compare the regions that --propose finds with the outlines of things: "recall_50" is the share of
@@ -248,6 +271,8 @@ func (a *app) evalPhotoCommand(task *photoTask) *cobra.Command {
 	switch task.name {
 	case "perturbation":
 		flags.BoolVar(&o.labels, "labels", false, "explain the label's class, not the one that the model sees")
+	case "captioning":
+		flags.StringVar(&o.captions, "captions", "", "file with captions to choose from, one a line")
 	case "proposals":
 		flags.IntVar(&o.proposals, "proposals", 20, "regions proposed for each photo")
 	case "segmentation":
@@ -287,6 +312,7 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 	if err != nil {
 		return err
 	}
+	o.vision = vision
 	v, err := viewer.New(vision.Model(), viewer.Options{MapSize: o.size, Prompt: o.prompt})
 	if err != nil {
 		return usageError("%v", err)
@@ -310,5 +336,43 @@ func (a *app) runPhotoEval(ctx context.Context, task *photoTask, o *photoOptions
 	if err != nil {
 		return err
 	}
-	return a.showReport(report, task.metric, o.failUnder)
+	metric := task.metric
+	if _, measured := report.Metrics[metric]; !measured && task.without != "" {
+		metric = task.without
+	}
+	return a.showReport(report, metric, o.failUnder)
+}
+
+// captioner puts the model's decoder, and captions to choose from, before the photos.
+func (o *photoOptions) captioner(ctx context.Context, s *photos.Set, v *viewer.Viewer) (eval.Captioner, error) {
+	var ways []viewer.Way
+	decoder, err := o.vision.CaptionDecoder()
+	switch {
+	case err == nil:
+		ways = append(ways, viewer.Way{Name: "decoder", By: decoder})
+	case !errors.Is(err, evident.ErrNoCaptions):
+		return nil, err
+	}
+	choices := s.Captions(photos.Train)
+	if o.captions != "" {
+		if choices, err = linesOf(o.captions); err != nil {
+			return nil, fmt.Errorf("read captions: %w", err)
+		}
+	}
+	if len(choices) > 0 {
+		nearest, err := v.Nearest(ctx, choices)
+		if err != nil {
+			return nil, err
+		}
+		ways = append(ways, nearest)
+	}
+	if len(ways) == 0 {
+		return nil, evident.ErrNoCaptions
+	}
+	o.Settings["choices"] = fmt.Sprint(len(choices))
+	captioner, err := v.Captioner(ctx, o.regions, ways, o.methods()...)
+	if err != nil {
+		return nil, usageError("%v", err)
+	}
+	return captioner, nil
 }

@@ -31,20 +31,21 @@ func (a *app) regionCommand() *cobra.Command {
 		Use:   "region",
 		Short: "Name, compare or export parts of a picture, told by masks",
 		Long: `Make a vector of a part of a picture by MaskInversion (arXiv:2407.20034), and use it: rank labels,
-find the part that an expression means, find the same thing in other pictures, keep the vector, hand
-it to an image generator.
+find the part that an expression means, say in words what it shows, find the same thing in other
+pictures, keep the vector, hand it to an image generator.
 
 A mask is a PNG, or JSON with COCO's run lengths or polygons, boxes, circles or points; "evident help
 masks" shows how they are written. Without one, --propose finds regions that could be things.`,
 		Example: `  evident region classify photo.jpg --mask dog.png --labels dog,horse,cat
   evident region match photo.jpg "the brown dog" --mask masks.json
+  evident region caption photo.jpg --propose --map said.png
   evident region classify photo.jpg --propose --labels dog,person,car --masks-out found.json
   evident region embed photo.jpg --box 120,40,310,290 -o dog.npy`,
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	cmd.AddCommand(
 		a.regionEmbedCommand(), a.regionClassifyCommand(), a.regionMatchCommand(), a.regionRetrieveCommand(),
-		a.regionExportCommand(),
+		a.regionCaptionCommand(), a.regionExportCommand(),
 	)
 	var names []string
 	for _, use := range cmd.Commands() {
@@ -84,14 +85,25 @@ func (o *regionOptions) addFlags(cmd *cobra.Command, method string) {
 	f.IntVar(&o.maxPixels, "max-pixels", evident.PixelsMax, "a larger picture is refused, unread")
 }
 
-// check finds wrong values before anything is read.
+// check finds wrong values, and that no region is told, before anything is read.
 func (o *regionOptions) check(command string) error {
-	example := fmt.Sprintf("for example: evident region %s photo.jpg --mask dog.png", command)
+	if err := o.checkValues(); err != nil {
+		return err
+	}
+	if !o.tells() {
+		example := fmt.Sprintf("for example: evident region %s photo.jpg --mask dog.png", command)
+		return &hintError{usageError("there is no mask"), example + "; or --box LEFT,TOP,RIGHT,BOTTOM; or --propose"}
+	}
+	return nil
+}
+
+// tells says whether the flags tell any region.
+func (o *regionOptions) tells() bool { return len(o.masks)+len(o.boxes)+o.propose > 0 }
+
+func (o *regionOptions) checkValues() error {
 	switch {
 	case o.propose < 0:
 		return usageError("--propose=%d is negative", o.propose)
-	case len(o.masks)+len(o.boxes)+o.propose == 0:
-		return &hintError{usageError("there is no mask"), example + "; or --box LEFT,TOP,RIGHT,BOTTOM; or --propose"}
 	case o.Steps < 0 || o.Stride < 0:
 		return usageError("--steps and --stride cannot be negative")
 	case o.Method != "" && !slices.Contains(evident.RegionMethods(), o.Method):
@@ -100,6 +112,13 @@ func (o *regionOptions) check(command string) error {
 		return usageError("--max-pixels %d: at least 1", o.maxPixels)
 	}
 	return nil
+}
+
+// steps shows the steps of MaskInversion while they are taken; done ends it.
+func (a *app) steps(o *regionOptions) *progress {
+	bar := a.out.progress("steps")
+	o.Progress = bar.count
+	return bar
 }
 
 // regionInput is what the commands of region look at.

@@ -77,9 +77,11 @@ func (a *app) runRegionExport(ctx context.Context, path string, o exportOptions)
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o.regionOptions)
 	e, err := in.vision.ExportRegions(ctx, in.photo, in.masks, evident.ExportOptions{
 		RegionOptions: o.RegionOptions, Form: o.form, Half: o.dtype == "float16", Side: o.side, Unchecked: o.unchecked,
 	})
+	steps.done()
 	var misfit *evident.ExportError
 	if errors.As(err, &misfit) {
 		return &hintError{err, fmt.Sprintf("fetch it with %q and name it with --model; docs/generation.md has recipes",

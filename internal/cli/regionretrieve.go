@@ -67,9 +67,11 @@ func (a *app) runRegionRetrieve(ctx context.Context, path string, o retrieveOpti
 		return err
 	}
 	defer index.Close()
+	steps := a.steps(&o.regionOptions)
 	r, err := index.RetrieveRegions(ctx, in.photo, in.masks, evident.RetrieveOptions{
 		RegionOptions: o.RegionOptions, Top: o.top, Proposals: o.proposals,
 	})
+	steps.done()
 	if err != nil {
 		return err
 	}

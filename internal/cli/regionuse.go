@@ -56,7 +56,9 @@ func (a *app) runRegionEmbed(ctx context.Context, path string, o regionOptions, 
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o)
 	r, err := in.vision.Regions(ctx, in.photo, in.masks, o.RegionOptions)
+	steps.done()
 	if err != nil {
 		return err
 	}
@@ -187,7 +189,9 @@ func (a *app) runRegionClassify(ctx context.Context, path string, o regionOption
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o)
 	r, err := in.vision.ClassifyRegions(ctx, in.photo, in.masks, labels, o.RegionOptions)
+	steps.done()
 	if err != nil {
 		return err
 	}
@@ -210,23 +214,34 @@ func listed(labels []string) (all []string, err error) {
 			all = append(all, label)
 			continue
 		}
-		file, err := os.Open(name)
+		lines, err := linesOf(name)
 		if err != nil {
-			return nil, fmt.Errorf("read labels %s: %w", name, plainCause(err))
+			return nil, fmt.Errorf("read labels: %w", err)
 		}
-		defer file.Close()
-		lines := bufio.NewScanner(file)
-		for lines.Scan() {
-			if line := strings.TrimSpace(lines.Text()); line != "" {
-				all = append(all, line)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("read labels %s: %w", name, err)
-		}
+		all = append(all, lines...)
 	}
 	if len(all) == 0 {
 		return nil, usageError("--labels: the files have no lines")
+	}
+	return all, nil
+}
+
+// linesOf returns the lines of a file that are not blank.
+func linesOf(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, plainCause(err))
+	}
+	defer file.Close()
+	var all []string
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if line := strings.TrimSpace(lines.Text()); line != "" {
+			all = append(all, line)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return all, nil
 }
@@ -268,7 +283,9 @@ func (a *app) runRegionMatch(ctx context.Context, args []string, o regionOptions
 	if err != nil {
 		return err
 	}
+	steps := a.steps(&o)
 	r, err := in.vision.MatchRegions(ctx, in.photo, in.masks, args[1:], o.RegionOptions)
+	steps.done()
 	if err != nil {
 		return err
 	}

@@ -23,9 +23,11 @@ func (p *Picture) inverted(ctx context.Context) ([][]float32, error) {
 		}
 	}
 	o := p.seer.opts
-	regions, err := im.Invert(ctx, masks, maskinversion.Options{
-		Steps: o.Steps, Alpha: o.Alpha, Stride: o.Stride, Rate: o.Rate,
-	})
+	invert := maskinversion.Options{Steps: o.Steps, Alpha: o.Alpha, Stride: o.Stride, Rate: o.Rate}
+	if p.Progress != nil {
+		invert.Progress = func(at maskinversion.Progress) { p.Progress(at.Step, at.Steps) }
+	}
+	regions, err := im.Invert(ctx, masks, invert)
 	if err != nil {
 		return nil, err
 	}

@@ -122,6 +122,9 @@ func New(ctx context.Context, model *vision.Model, opts Options) (*Seer, error) 
 
 // Picture is a picture with regions. It is not safe for concurrent use.
 type Picture struct {
+	// Progress, where it is set, is told of each step of MaskInversion, and how many there will be at most.
+	Progress func(step, steps int)
+
 	seer  *Seer
 	image *picture.Image
 	masks []*mask.Mask

@@ -28,6 +28,16 @@ func regionRoutes() []route {
 				"masks": []any{map[string]any{"box": []int{10, 10, 120, 200}}, map[string]any{"box": []int{150, 10, 300, 200}}},
 			},
 		}},
+		{handle: (*Server).captionRegions, Route: openapi.Route{
+			Method: "POST", Path: apiPath + "/regions/caption", Tag: "Regions", Access: openapi.Read,
+			Summary: "What regions of a picture show, in words; without masks, what the whole picture does",
+			Doc:     "Each caption comes with how surely the region shows it at all, and how well its own map fits the mask.",
+			Body:    &api.RegionCaptionRequest{}, Upload: true, Results: ofJSON(&api.RegionResult{}, tookHeader),
+			Problems: and(problems, "no-captions"),
+			Example: map[string]any{
+				"image": "3f1c0d7a9b2e4455", "masks": []any{map[string]any{"box": []int{10, 10, 120, 200}}},
+			},
+		}},
 		{handle: (*Server).regionHeat, Route: openapi.Route{
 			Method: "GET", Path: apiPath + "/regions/{id}/maps/{n}/heat.png", Tag: "Regions", Access: openapi.Read,
 			Summary: "Where a region's vector is seen, in grey", Paths: map[string]openapi.Param{"id": ofKept, "n": ofMap},
@@ -56,6 +66,19 @@ func (s *Server) matchRegions(c *call) (*reply, error) {
 		return nil, err
 	}
 	found, err := s.service.MatchRegions(c.Context(), r, upload)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{json: found, took: found.TookMS}, nil
+}
+
+func (s *Server) captionRegions(c *call) (*reply, error) {
+	var r api.RegionCaptionRequest
+	upload, err := c.decodeUpload(&r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.service.CaptionRegions(c.Context(), r, upload)
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,39 @@ func TestMatchRegions(t *testing.T) {
 	}
 }
 
+// TestCaptionRegions: regions, and without masks the whole picture, are captioned; the map is the caption's.
+func TestCaptionRegions(t *testing.T) {
+	s := start(t, nil)
+	c, err := client.New(s.URL, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.CaptionRegions(t.Context(), api.RegionCaptionRequest{
+		Masks: []api.RegionMask{{Name: "l", Box: []float64{0, 0, 12, 20}}}, Count: 2,
+	}, bytes.NewReader(picture(t, 30, 20, image.Black)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Regions) != 1 || len(r.Regions[0].Captions) != 2 || r.Regions[0].Captions[0].Text == "" {
+		t.Fatalf("got %+v", r.Regions)
+	}
+	for _, said := range r.Regions[0].Captions {
+		if !(said.Score >= 0 && said.Score <= 1 && said.Likelihood > 0 && said.Likelihood <= 1 && said.Dice > 0 && said.Dice <= 1) {
+			t.Errorf("%+v", said)
+		}
+	}
+	heat, err := png.Decode(bytes.NewReader(s.do("GET", r.Regions[0].Heat, nil).status(200).body))
+	if err != nil || heat.Bounds().Dx() != 30 {
+		t.Errorf("map: %v", err)
+	}
+	var whole api.RegionResult
+	s.do("POST", apiPath+"/regions/caption", map[string]any{"image": s.id("red.png")}).status(200).json(&whole)
+	if len(whole.Regions) != 1 || whole.Regions[0].Mask != "picture" || whole.Method != "whole" || len(whole.Regions[0].Captions) != 1 {
+		t.Errorf("the whole picture: %+v", whole)
+	}
+	s.do("POST", apiPath+"/regions/caption", map[string]any{"image": s.id("red.png"), "count": 21}).problem("invalid-request")
+}
+
 func TestMasksRefused(t *testing.T) {
 	s := start(t, nil)
 	id := s.id("red.png")

@@ -52,6 +52,17 @@ func (s *Service) MatchRegions(
 	}, false)
 }
 
+// CaptionRegions says in words what regions of a picture show.
+func (s *Service) CaptionRegions(
+	ctx context.Context, r api.RegionCaptionRequest, up Upload,
+) (*api.RegionResult, error) {
+	return s.regions(ctx, r.Index, r.Image, r.Masks, up, func(
+		ctx context.Context, _ *listing, v *evident.Vision, photo *evident.Photo, masks []evident.Mask,
+	) (*evident.Regions, error) {
+		return v.CaptionRegions(ctx, photo, masks, evident.CaptionOptions{Count: r.Count})
+	}, false)
+}
+
 // regionWork is what is done with the masks of a picture.
 type regionWork func(
 	context.Context, *listing, *evident.Vision, *evident.Photo, []evident.Mask,
@@ -142,7 +153,11 @@ func (s *Service) keepRegions(found *evident.Regions, image string, vectors bool
 	k := &kept{wire: api.Explanation{ID: w.ID}}
 	for i := range found.Regions {
 		r := &found.Regions[i]
-		heat, err := heatOf(r, found.Width, found.Height)
+		shown := r.Map
+		if len(r.Captions) > 0 {
+			shown = r.Captions[0].Map
+		}
+		heat, err := heatOf(shown, found.Width, found.Height)
 		if err != nil {
 			return nil, err
 		}
@@ -156,6 +171,11 @@ func (s *Service) keepRegions(found *evident.Regions, image string, vectors bool
 		}
 		for _, l := range r.Labels {
 			one.Labels = append(one.Labels, api.RegionLabel{Text: l.Text, Score: l.Score, Similarity: l.Similarity})
+		}
+		for _, c := range r.Captions {
+			one.Captions = append(one.Captions, api.RegionCaption{
+				Text: c.Text, Score: c.Score, Similarity: c.Similarity, Likelihood: c.Likelihood, Dice: c.Dice,
+			})
 		}
 		for _, h := range r.Hits {
 			one.Similar = append(one.Similar, api.RegionHit{ImageHit: h.ImageHit, Peak: h.Peak, Box: h.Box, Words: h.Words})
@@ -173,12 +193,12 @@ func (s *Service) keepRegions(found *evident.Regions, image string, vectors bool
 	return w, nil
 }
 
-// heatOf is a region's map as a grey PNG, from its least to its most.
-func heatOf(r *evident.Region, width, height int) ([]byte, error) {
+// heatOf is a map as a grey PNG, from its least to its most.
+func heatOf(mapOf func(width, height int) []float32, width, height int) ([]byte, error) {
 	if longest := max(width, height); longest > heatSideMax {
 		width, height = max(1, width*heatSideMax/longest), max(1, height*heatSideMax/longest)
 	}
-	values := r.Map(width, height)
+	values := mapOf(width, height)
 	least, most := values[0], values[0]
 	for _, v := range values {
 		least, most = min(least, v), max(most, v)
