@@ -39,6 +39,26 @@ type RegionOptions struct {
 	Stride float64  // length of its first step, as a share of the start's
 	Rate   float64  // instead of Stride: by how much its first step moves each value
 	Prompt []string // templates such as "a photo of a {}" that labels are asked for in; none means the model's own
+
+	// Progress, where it is set, is told of each step of MaskInversion, alone or as a part of a combination, by the
+	// goroutine that asked.
+	Progress func(RegionStep)
+}
+
+// RegionStep is how far MaskInversion is.
+type RegionStep struct {
+	Step, Steps int // the step just taken, from 1, and how many there will be at most
+	Regions     []RegionSoFar
+}
+
+// RegionSoFar is where a region's vector stands.
+type RegionSoFar struct {
+	Mask string
+	Dice float64 // how well the vector's map fits the mask
+	// Map is where in the picture the vector is seen, by LeGrad, not scaled: [Rows, Columns] of patches. It changes
+	// with the next step.
+	Map           []float32
+	Rows, Columns int
 }
 
 // Regions is what was made of regions of a picture.
@@ -124,6 +144,9 @@ func (v *Vision) regions(ctx context.Context, photo *Photo, masks []Mask, o Regi
 	if err != nil {
 		return nil, err
 	}
+	if o.Progress != nil {
+		looked.Steps = func(s region.Step) { o.Progress(stepOf(s, masks)) }
+	}
 	vectors, err := looked.Vectors(ctx, method)
 	if err != nil {
 		return nil, fmt.Errorf("regions of %s: %w", photo.Path, err)
@@ -151,6 +174,17 @@ func (v *Vision) regions(ctx context.Context, photo *Photo, masks []Mask, o Regi
 		}
 	}
 	return r, nil
+}
+
+// stepOf names the regions of a step.
+func stepOf(s region.Step, masks []Mask) RegionStep {
+	step := RegionStep{Step: s.Step, Steps: s.Steps}
+	for i, m := range s.Maps {
+		step.Regions = append(step.Regions, RegionSoFar{
+			Mask: masks[i].Name, Dice: s.Dice[i], Map: m.Values, Rows: m.Rows, Columns: m.Columns,
+		})
+	}
+	return step
 }
 
 // seer returns the one for the options, made at the first call.

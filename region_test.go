@@ -82,6 +82,48 @@ func TestRegions(t *testing.T) {
 }
 
 // TestClassifyRegions: scores are probabilities among the labels, best first, whatever their order.
+// TestRegionSteps: the steps of MaskInversion are told as they are taken, alone and within a combination, and
+// being told changes nothing.
+func TestRegionSteps(t *testing.T) {
+	v, p := openVision(t), drawPhoto(t, 90, 61)
+	masks := discMasks(t, p)
+	for _, method := range []string{evident.RegionInversion, evident.RegionCombined} {
+		o := quick
+		o.Method = method
+		want, err := v.Regions(t.Context(), p, masks, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var steps []evident.RegionStep
+		var maps []float32 // of the first region's maps, their sums
+		o.Progress = func(s evident.RegionStep) {
+			steps = append(steps, s)
+			sum := float32(0)
+			for _, x := range s.Regions[0].Map {
+				sum += x
+			}
+			maps = append(maps, sum)
+		}
+		got, err := v.Regions(t.Context(), p, masks, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Regions[0].Embedding, want.Regions[0].Embedding) {
+			t.Errorf("%s: being told changes the vector", method)
+		}
+		if len(steps) != 3 || steps[2].Step != 3 || steps[2].Steps != 3 || len(steps[0].Regions) != 2 {
+			t.Fatalf("%s: told %+v", method, steps)
+		}
+		first, last := steps[0].Regions[0], steps[2].Regions[0]
+		if first.Mask != "disc" || first.Rows*first.Columns != len(first.Map) || first.Rows < 2 || last.Dice <= first.Dice {
+			t.Errorf("%s: from %+v to %+v", method, first, last)
+		}
+		if maps[0] == maps[2] {
+			t.Errorf("%s: the map does not move", method)
+		}
+	}
+}
+
 func TestClassifyRegions(t *testing.T) {
 	v, p := openVision(t), drawPhoto(t, 90, 61)
 	masks := discMasks(t, p)

@@ -23,9 +23,17 @@ func (p *Picture) inverted(ctx context.Context) ([][]float32, error) {
 		}
 	}
 	o := p.seer.opts
-	regions, err := im.Invert(ctx, masks, maskinversion.Options{
-		Steps: o.Steps, Alpha: o.Alpha, Stride: o.Stride, Rate: o.Rate,
-	})
+	inversion := maskinversion.Options{Steps: o.Steps, Alpha: o.Alpha, Stride: o.Stride, Rate: o.Rate}
+	if p.Steps != nil {
+		inversion.Progress = func(at maskinversion.Progress) {
+			step := Step{Step: at.Step, Steps: at.Steps, Dice: at.Dice}
+			for _, m := range at.Maps {
+				step.Maps = append(step.Maps, heatmap.Field{Rows: im.Height, Columns: im.Width, Values: m})
+			}
+			p.Steps(step)
+		}
+	}
+	regions, err := im.Invert(ctx, masks, inversion)
 	if err != nil {
 		return nil, err
 	}
