@@ -117,7 +117,7 @@ func (s *Server) askPage(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.service.Ask(c.Context(), api.AskRequest{Question: question, Index: index})
+	answer, err := s.service.Ask(c.Context(), api.AskRequest{Question: question, Index: index}, nil)
 	if c.Context().Err() != nil {
 		return nil, err
 	}
