@@ -84,31 +84,31 @@ func (s *Server) regionHeat(c *call) (*reply, error) {
 // regionPage shows a picture to paint on; without JavaScript a box is typed instead.
 func (s *Server) regionPage(c *call) (*reply, error) {
 	id := c.FormValue("image")
-	index, err := s.service.IndexName(c.FormValue("index"))
+	in, err := s.in(c.FormValue("index"))
 	if err != nil {
 		return nil, err
 	}
 	if id == "" {
-		tiles, next, err := s.pictures(c, index, "/region")
+		tiles, next, err := s.pictures(c, in, "/region")
 		if err != nil {
 			return nil, err
 		}
-		return s.show(c, 0, "region", "Region", web.RegionPage{Tiles: tiles, Next: next})
+		return s.show(c, 0, "region", "Region", web.RegionPage{In: in, Tiles: tiles, Next: next})
 	}
-	d, _, err := s.service.Document(c.Context(), index, id)
+	d, _, err := s.service.Document(c.Context(), in.Name, id)
 	if err != nil {
 		return nil, err
 	}
 	if d.Image == nil {
 		return nil, api.NewProblem("not-an-image", d.Source.Path+" is no picture")
 	}
-	body := web.RegionOf(index, d, c.FormValue("labels"), c.FormValue("box"))
+	body := web.RegionOf(in, d, c.FormValue("labels"), c.FormValue("box"))
 	box, ok := web.ParseBox(body.Box)
 	if !ok {
 		return s.show(c, 0, "region", body.Name, body)
 	}
 	found, err := s.service.Regions(c.Context(), api.RegionRequest{
-		Image: id, Index: index, Masks: []api.RegionMask{{Name: "box", Box: box}},
+		Image: id, Index: in.Name, Masks: []api.RegionMask{{Name: "box", Box: box}},
 		Labels: linesOf(body.Labels), Similar: similarShown,
 	}, nil, nil)
 	if c.Context().Err() != nil {
@@ -116,7 +116,7 @@ func (s *Server) regionPage(c *call) (*reply, error) {
 	}
 	var status int
 	if body.Problem, status = s.problemOf(err); err == nil {
-		body.Found(index, found)
+		body.Found(found)
 	}
 	return s.show(c, status, "region", body.Name, body)
 }

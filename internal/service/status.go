@@ -129,6 +129,15 @@ func (s *Service) Counts() (documents, images int) {
 	return documents, images
 }
 
+// IndexNames lists the indexes; the first is the default.
+func (s *Service) IndexNames() []string {
+	var names []string
+	for _, l := range s.all() {
+		names = append(names, l.index.Name)
+	}
+	return names
+}
+
 // IndexName resolves the name of an index; "" is the first one.
 func (s *Service) IndexName(name string) (string, error) {
 	l, err := s.index(name)
