@@ -21,6 +21,10 @@ type AskOptions struct {
 	Passages  int     // passages read; 0 means 20
 	Threshold float64 // abstain below this probability; 0 means the model's own, below 0 never
 
+	// Partial, where it is set, is told what is known so far, by the goroutine that called Ask: the answers of phrases,
+	// then those of the passages read. Later ones may differ, and the result itself is not among them.
+	Partial func(*Answer)
+
 	// Engine is the method that answers: [EngineAuto], [EngineMix] or [EnginePhrase]; "" means auto.
 	Engine string
 }
@@ -92,9 +96,16 @@ func (x *Index) askReader(
 		return nil, err
 	}
 	pipeline := &mix.Pipeline{Retriever: from, Reader: reader}
-	result, err := pipeline.Answer(ctx, question, mix.Options{
-		Passages: o.Passages, Answers: o.Top, Threshold: o.Threshold,
-	})
+	read := mix.Options{Passages: o.Passages, Answers: o.Top, Threshold: o.Threshold}
+	if o.Partial != nil {
+		read.Partial = func(known *mix.Result) {
+			if answer, err := v.answer(known, mark); err == nil { // damage is reported with the result
+				answer.TookMS = map[string]float64{}
+				o.Partial(answer)
+			}
+		}
+	}
+	result, err := pipeline.Answer(ctx, question, read)
 	if err != nil {
 		return nil, fmt.Errorf("ask index %q: %w", x.dir, public(err))
 	}
@@ -217,15 +228,15 @@ func (r *retriever) Explain(question string, id int) mix.Explanation {
 
 // loadReader returns the reader, which the first question loads.
 func (x *Index) loadReader() (*mix.Reader, error) {
-	x.loading.Lock()
-	defer x.loading.Unlock()
-	if x.reader != nil {
-		return x.reader, nil
+	x.models.mu.Lock()
+	defer x.models.mu.Unlock()
+	if x.models.reader != nil {
+		return x.models.reader, nil
 	}
 	reader, err := loadReader(x.opts)
 	if err != nil {
 		return nil, err
 	}
-	x.reader = reader
+	x.models.reader = reader
 	return reader, nil
 }

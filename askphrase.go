@@ -227,6 +227,13 @@ func (x *Index) askBoth(ctx context.Context, v *view, question string, o AskOpti
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < x.readTime() {
 		return s.answer(question, o)
 	}
+	if o.Partial != nil {
+		known, err := s.answer(question, o)
+		if err != nil {
+			return nil, err
+		}
+		o.Partial(known)
+	}
 	both := &bothRetriever{retriever: retriever{v.snapshot}, extra: s.passages(phrasePassages), by: map[int][]string{}}
 	begun := time.Now()
 	a, err := x.askReader(ctx, v, both, question, o, func(passage store.PassageID, e *Evidence) {

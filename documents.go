@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,12 +72,23 @@ func (x *Index) Refresh() (changed bool, err error) {
 	return changed, nil
 }
 
-// Preload loads the models that the first question and the first picture would load.
+// Preload loads the models that the first question and the first picture would load, and where the index has
+// phrases their model and their vectors. Phrases that cannot be asked are no fault of a server that is
+// ready, for then questions are answered without them.
 func (x *Index) Preload(ctx context.Context) error {
 	if _, err := x.loadReader(); err != nil {
 		return err
 	}
-	_, err := x.Vision(ctx)
+	if _, err := x.Vision(ctx); err != nil || !x.HasPhrases() {
+		return err
+	}
+	encoder, err := x.phraseEncoder()
+	if err == nil {
+		_, err = x.phraseIndex(encoder, 0, false)
+	}
+	if errors.Is(err, ErrModelMissing) || errors.Is(err, ErrOtherModel) || errors.Is(err, ErrNoPhrases) {
+		return nil
+	}
 	return err
 }
 
@@ -120,8 +132,9 @@ func (x *Index) Quote(ctx context.Context, path string, span document.ByteSpan) 
 
 // UsedModel is a model that an index answers or sees with.
 type UsedModel struct {
-	Name, Role  string // Role is "reader" or "vision"
+	Name, Role  string // Role is "reader", "vision" or "phrases"
 	Description string
+	Loaded      bool     // it is in memory
 	Bytes       int64    // of its weights; 0 when not known
 	Classes     []string // the only texts that an image classifier knows
 }
@@ -136,22 +149,50 @@ func (x *Index) Models() []UsedModel {
 	if x.opts.Vision.Model != nil {
 		vision.Name = cmp.Or(x.opts.Vision.Name, "given folder")
 	}
-	for _, m := range models.All {
-		for _, u := range []*UsedModel{&reader, &vision} {
-			if files, err := models.Open(m.Name); err == nil && m.Name == u.Name {
-				u.Description, u.Bytes = m.Description, folderBytes(files)
-			}
-		}
-	}
+	reader.describe()
+	vision.describe()
 	if x.opts.Model != nil {
 		reader = UsedModel{Name: "given folder", Role: "reader", Bytes: folderBytes(x.opts.Model)}
 	}
-	x.loading.Lock()
-	defer x.loading.Unlock()
-	if x.vision != nil {
-		vision.Classes = x.vision.Classes()
+	used := []*UsedModel{&reader, &vision}
+	if x.HasPhrases() {
+		used = append(used, x.usedEncoder())
 	}
-	return []UsedModel{reader, vision}
+	x.models.mu.Lock()
+	defer x.models.mu.Unlock()
+	reader.Loaded = x.models.reader != nil
+	if vision.Loaded = x.models.vision != nil; vision.Loaded {
+		vision.Classes = x.models.vision.Classes()
+	}
+	out := make([]UsedModel, len(used))
+	for i, u := range used {
+		if u.Role == "phrases" {
+			u.Loaded = x.models.encoder != nil
+		}
+		out[i] = *u
+	}
+	return out
+}
+
+// usedEncoder is the model that phrases are made and asked with.
+func (x *Index) usedEncoder() *UsedModel {
+	if x.opts.Phrases.Model != nil {
+		return &UsedModel{
+			Name: cmp.Or(x.opts.Phrases.Name, "given folder"), Role: "phrases", Bytes: folderBytes(x.opts.Phrases.Model),
+		}
+	}
+	encoder := &UsedModel{Name: models.Phrase, Role: "phrases"}
+	encoder.describe()
+	return encoder
+}
+
+// describe fills in what is known of a built-in model.
+func (u *UsedModel) describe() {
+	for _, m := range models.All {
+		if files, err := models.Open(m.Name); err == nil && m.Name == u.Name {
+			u.Description, u.Bytes = m.Description, folderBytes(files)
+		}
+	}
 }
 
 // documentID names a stored path where a path is no handy name: in addresses.

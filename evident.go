@@ -61,20 +61,39 @@ type Index struct {
 
 	adding sync.Mutex
 
+	models *loadedModels
+
 	loading sync.Mutex
-	reader  *mix.Reader    // loaded by the first question
-	vision  *Vision        // loaded by the first picture
-	encoder *phraseEncoder // loaded by the first that needs phrases
-	phrases *vector.Index  // opened by the same
+	phrases *vector.Index // opened by the first that needs phrases
 
 	covered      *phraseView // of the state below
 	coveredState [2]uint32
 	lastRead     atomic.Int64 // nanoseconds that reading took
 }
 
+// loadedModels are models in memory, which several indexes may share.
+type loadedModels struct {
+	mu      sync.Mutex
+	reader  *mix.Reader    // loaded by the first question
+	vision  *Vision        // loaded by the first picture
+	encoder *phraseEncoder // loaded by the first that needs phrases
+}
+
 // Open opens the index in folder dir. Its error is [ErrNoIndex] where there is none and
 // [ErrDamaged] where a file is broken.
 func Open(ctx context.Context, dir string, opts Options) (*Index, error) {
+	return openWith(ctx, dir, opts, &loadedModels{})
+}
+
+// OpenBeside opens another index with the options of x, Create apart. The two share the models in memory, and
+// each is closed by itself.
+func (x *Index) OpenBeside(ctx context.Context, dir string, create bool) (*Index, error) {
+	opts := x.opts
+	opts.Create = create
+	return openWith(ctx, dir, opts, x.models)
+}
+
+func openWith(ctx context.Context, dir string, opts Options, models *loadedModels) (*Index, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -86,7 +105,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open index %q: %w", dir, public(err))
 	}
-	return &Index{dir: dir, opts: opts, store: s}, nil
+	return &Index{dir: dir, opts: opts, store: s, models: models}, nil
 }
 
 func openOrCreate(dir string) (*store.Store, error) {

@@ -17,16 +17,16 @@ import (
 // Vision returns the vision model of the index, loaded at the first call: that of
 // [Options.Vision], the built-in one by default.
 func (x *Index) Vision(ctx context.Context) (*Vision, error) {
-	x.loading.Lock()
-	defer x.loading.Unlock()
-	if x.vision == nil {
+	x.models.mu.Lock()
+	defer x.models.mu.Unlock()
+	if x.models.vision == nil {
 		v, err := OpenVision(ctx, x.opts.Vision)
 		if err != nil {
 			return nil, err
 		}
-		x.vision = v
+		x.models.vision = v
 	}
-	return x.vision, nil
+	return x.models.vision, nil
 }
 
 // seenByOthers returns the stored pictures whose vectors are of another model than the index's: they

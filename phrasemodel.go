@@ -57,15 +57,15 @@ func loadPhraseEncoder(o Options) (*phraseEncoder, error) {
 
 // phraseEncoder returns the encoder, which the first caller loads.
 func (x *Index) phraseEncoder() (*phraseEncoder, error) {
-	x.loading.Lock()
-	defer x.loading.Unlock()
-	if x.encoder != nil {
-		return x.encoder, nil
+	x.models.mu.Lock()
+	defer x.models.mu.Unlock()
+	if x.models.encoder != nil {
+		return x.models.encoder, nil
 	}
 	encoder, err := loadPhraseEncoder(x.opts)
 	if err != nil {
 		return nil, err
 	}
-	x.encoder = encoder
+	x.models.encoder = encoder
 	return encoder, nil
 }

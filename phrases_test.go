@@ -5,12 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"evident/internal/readertest"
+	"evident/models"
 )
 
 // tinyPhrases returns options with a small random reader and phrase encoder.
@@ -84,6 +86,92 @@ func TestPhrasesPointAtWhatTheyQuote(t *testing.T) {
 				t.Errorf("%q: took_ms lacks %q", engine, stage)
 			}
 		}
+	}
+}
+
+// TestPartialAnswers: phrases speak first, and what is told on the way changes nothing.
+func TestPartialAnswers(t *testing.T) {
+	x, _ := phrasedIndex(t)
+	o := AskOptions{Top: 5, Threshold: -1}
+	want, err := x.Ask(t.Context(), "Who designed the bridge?", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []*Answer
+	o.Partial = func(a *Answer) { told = append(told, a) }
+	got, err := x.Ask(t.Context(), "Who designed the bridge?", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(told) == 0 || told[0].Engine != EnginePhrase || len(told[0].Answers) == 0 {
+		t.Fatalf("told %+v", told)
+	}
+	if !reflect.DeepEqual(got.Answers, want.Answers) {
+		t.Errorf("the answers are %+v, without being told %+v", got.Answers, want.Answers)
+	}
+}
+
+// TestPreload: the models that questions need are there before the first one, the encoder where there are phrases.
+func TestPreload(t *testing.T) {
+	x, _ := phrasedIndex(t)
+	if _, err := models.Open(models.Vision); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	fresh, err := Open(t.Context(), x.dir, x.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fresh.Close()
+	for _, m := range fresh.Models() {
+		if m.Loaded {
+			t.Errorf("%s is loaded before anything was asked", m.Name)
+		}
+	}
+	if err := fresh.Preload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var roles []string
+	for _, m := range fresh.Models() {
+		if roles = append(roles, m.Role); !m.Loaded {
+			t.Errorf("%s is not loaded", m.Name)
+		}
+	}
+	if !slices.Equal(roles, []string{"reader", "vision", "phrases"}) || fresh.phrases == nil {
+		t.Errorf("models for %v, vectors open: %v", roles, fresh.phrases != nil)
+	}
+	other := x.opts
+	other.Phrases = tinyPhrases(t, 4).Phrases
+	apart, err := Open(t.Context(), x.dir, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer apart.Close()
+	if err := apart.Preload(t.Context()); err != nil {
+		t.Errorf("with phrases of another model: %v", err)
+	}
+}
+
+// TestOpenBeside: two indexes answer with the same models in memory, and each closes by itself.
+func TestOpenBeside(t *testing.T) {
+	x, _ := phrasedIndex(t)
+	beside, err := x.OpenBeside(t.Context(), filepath.Join(t.TempDir(), "other"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := beside.loadReader(); err != nil {
+		t.Fatal(err)
+	}
+	if x.models != beside.models || x.models.reader == nil {
+		t.Error("the models are not shared")
+	}
+	if _, err := beside.Ask(t.Context(), "who", AskOptions{}); !errors.Is(err, ErrEmptyIndex) {
+		t.Errorf("the new index is not empty: %v", err)
+	}
+	if err := beside.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Ask(t.Context(), "Who designed the bridge?", AskOptions{}); err != nil {
+		t.Errorf("the first one after the second was closed: %v", err)
 	}
 }
 

@@ -54,6 +54,18 @@ func OpenReader(ctx context.Context, o Options) (*ParagraphReader, error) {
 	return &ParagraphReader{reader: reader}, nil
 }
 
+// ParagraphReader returns the reader of the index, for questions that come with their paragraph.
+func (x *Index) ParagraphReader(ctx context.Context) (*ParagraphReader, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reader, err := x.loadReader()
+	if err != nil {
+		return nil, err
+	}
+	return &ParagraphReader{reader: reader}, nil
+}
+
 // Read returns the best answer in the paragraph, even when it is unlikely, and the calibrated
 // probability that it is right. The answer is empty when the paragraph has no words.
 func (r *ParagraphReader) Read(

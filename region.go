@@ -32,16 +32,33 @@ type RegionOptions struct {
 	// Method makes the vectors. "" means [RegionInversion] of [Vision.Regions] and, of calls that compare
 	// with texts, what names regions best with the model: [RegionCombined] where the model says how.
 	Method string
-	Size   int     // pixels a side that the model looks at
-	Layers []int   // whose maps MaskInversion adds
-	Steps  int     // of MaskInversion
-	Alpha  float64 // how strongly MaskInversion holds on to the whole picture's vector; below 0 not at all
-	Stride float64 // length of its first step, as a share of the start's
-	Rate   float64 // instead of Stride: by how much its first step moves each value
-	// Progress, where it is set, is told of each step of MaskInversion, by the goroutine that called: the step just taken,
-	// from 1, and how many there will be at most.
-	Progress func(step, steps int)
-	Prompt   []string // templates such as "a photo of a {}" that labels are asked for in; none means the model's own
+	Size   int      // pixels a side that the model looks at
+	Layers []int    // whose maps MaskInversion adds
+	Steps  int      // of MaskInversion
+	Alpha  float64  // how strongly MaskInversion holds on to the whole picture's vector; below 0 not at all
+	Stride float64  // length of its first step, as a share of the start's
+	Rate   float64  // instead of Stride: by how much its first step moves each value
+	Prompt []string // templates such as "a photo of a {}" that labels are asked for in; none means the model's own
+
+	// Progress, where it is set, is told of each step of MaskInversion, alone or as a part of a combination, by the
+	// goroutine that asked.
+	Progress func(RegionStep)
+}
+
+// RegionStep is how far MaskInversion is.
+type RegionStep struct {
+	Step, Steps int // the step just taken, from 1, and how many there will be at most
+	Regions     []RegionSoFar
+}
+
+// RegionSoFar is where a region's vector stands.
+type RegionSoFar struct {
+	Mask string
+	Dice float64 // how well the vector's map fits the mask
+	// Map is where in the picture the vector is seen, by LeGrad, not scaled: [Rows, Columns] of patches. It changes
+	// with the next step.
+	Map           []float32
+	Rows, Columns int
 }
 
 // Regions is what was made of regions of a picture.
@@ -159,7 +176,9 @@ func (v *Vision) look(
 	if err != nil {
 		return nil, nil, err
 	}
-	looked.Progress = o.Progress
+	if o.Progress != nil {
+		looked.Steps = func(s region.Step) { o.Progress(stepOf(s, masks)) }
+	}
 	vectors, err := looked.Vectors(ctx, method)
 	if err != nil {
 		return nil, nil, fmt.Errorf("regions of %s: %w", photo.Path, err)
@@ -182,6 +201,17 @@ func (v *Vision) look(
 		}
 	}
 	return r, looked, nil
+}
+
+// stepOf names the regions of a step.
+func stepOf(s region.Step, masks []Mask) RegionStep {
+	step := RegionStep{Step: s.Step, Steps: s.Steps}
+	for i, m := range s.Maps {
+		step.Regions = append(step.Regions, RegionSoFar{
+			Mask: masks[i].Name, Dice: s.Dice[i], Map: m.Values, Rows: m.Rows, Columns: m.Columns,
+		})
+	}
+	return step
 }
 
 // seer returns the one for the options, made at the first call.

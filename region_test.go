@@ -81,21 +81,51 @@ func TestRegions(t *testing.T) {
 	}
 }
 
-// TestRegionProgress: each step of MaskInversion is told of; other methods have none.
-func TestRegionProgress(t *testing.T) {
+// TestRegionSteps: the steps of MaskInversion are told as they are taken, alone and within a combination, and
+// being told changes nothing.
+func TestRegionSteps(t *testing.T) {
 	v, p := openVision(t), drawPhoto(t, 90, 61)
-	var told [][2]int
+	masks := discMasks(t, p)
+	for _, method := range []string{evident.RegionInversion, evident.RegionCombined} {
+		o := quick
+		o.Method = method
+		want, err := v.Regions(t.Context(), p, masks, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var steps []evident.RegionStep
+		var maps []float32 // of the first region's maps, their sums
+		o.Progress = func(s evident.RegionStep) {
+			steps = append(steps, s)
+			sum := float32(0)
+			for _, x := range s.Regions[0].Map {
+				sum += x
+			}
+			maps = append(maps, sum)
+		}
+		got, err := v.Regions(t.Context(), p, masks, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Regions[0].Embedding, want.Regions[0].Embedding) {
+			t.Errorf("%s: being told changes the vector", method)
+		}
+		if len(steps) != 3 || steps[2].Step != 3 || steps[2].Steps != 3 || len(steps[0].Regions) != 2 {
+			t.Fatalf("%s: told %+v", method, steps)
+		}
+		first, last := steps[0].Regions[0], steps[2].Regions[0]
+		if first.Mask != "disc" || first.Rows*first.Columns != len(first.Map) || first.Rows < 2 || last.Dice <= first.Dice {
+			t.Errorf("%s: from %+v to %+v", method, first, last)
+		}
+		if maps[0] == maps[2] {
+			t.Errorf("%s: the map does not move", method)
+		}
+	}
 	o := quick
-	o.Progress = func(step, steps int) { told = append(told, [2]int{step, steps}) }
-	if _, err := v.Regions(context.Background(), p, discMasks(t, p), o); err != nil {
-		t.Fatal(err)
-	}
-	if want := [][2]int{{1, 3}, {2, 3}, {3, 3}}; !slices.Equal(told, want) {
-		t.Errorf("told of %v, want %v", told, want)
-	}
-	told, o.Method = nil, "patches"
-	if _, err := v.Regions(context.Background(), p, discMasks(t, p), o); err != nil || told != nil {
-		t.Errorf("patches: told of %v, %v", told, err)
+	o.Method = "patches"
+	o.Progress = func(evident.RegionStep) { t.Error("patches take no steps") }
+	if _, err := v.Regions(t.Context(), p, masks, o); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -66,6 +66,7 @@ type Index struct {
 	Images     int       `json:"images"`
 	Bytes      int64     `json:"bytes" doc:"on disk"`
 	Generation int       `json:"generation" doc:"grows with every change"`
+	Phrases    int       `json:"phrases" doc:"that the engine phrase finds answers among; 0 where there are none"`
 	Roots      []string  `json:"roots" doc:"files and folders that were indexed"`
 	Skipped    []Skipped `json:"skipped"`
 }

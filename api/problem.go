@@ -93,6 +93,14 @@ var Kinds = []Kind{
 		"bad-mask", 422, "A mask cannot be used",
 		"Masks are in pixels of the picture, and hold at least one.", nil,
 	},
+	{
+		"bad-model", 422, "The model cannot be used",
+		"Weights are read as safetensors only; see which files the hub has.", nil,
+	},
+	{
+		"bad-name", 422, "It cannot be called so",
+		"Names have letters, digits, dots and dashes; those of models are ORG/NAME.", nil,
+	},
 	{"bad-question", 422, "The question cannot be asked", `Ask one sentence of at most 200 words.`, nil},
 	{
 		"bad-span", 422, "There is no such span",
@@ -121,6 +129,14 @@ var Kinds = []Kind{
 		"Use the printed address, or start with --host NAME.", nil,
 	},
 	{
+		"hub-failed", 502, "The model hub does not answer as it should",
+		"Try again; what was fetched so far is kept.", nil,
+	},
+	{
+		"hub-token", 403, "The hub wants a token for the model",
+		"Start the server with HF_TOKEN set, after the model's terms were accepted on the hub.", nil,
+	},
+	{
 		"idempotency-mismatch", 422, "The idempotency key was used for another request",
 		"Use a new key for a new request.", nil,
 	},
@@ -146,7 +162,19 @@ var Kinds = []Kind{
 	},
 	{
 		"no-phrases", 422, "The index holds no phrases",
-		`Make some: "evident index --phrases PATH".`, ErrNoPhrases,
+		`Make some: "evident index --phrases PATH", or a job with phrases.`, ErrNoPhrases,
+	},
+	{
+		"no-set", 404, "There is no such set",
+		"GET /api/v1/evaluations lists the sets; --evaluate names them when the server is started.", nil,
+	},
+	{
+		"no-snapshot", 404, "There is no such snapshot",
+		"GET /api/v1/snapshots lists them.", nil,
+	},
+	{
+		"not-allowed", 403, "The server was not started for this",
+		"The detail names the flag of evident serve that allows it.", nil,
 	},
 	{
 		"not-an-image", 422, "The file is no picture",

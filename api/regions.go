@@ -82,6 +82,22 @@ type RegionCaption struct {
 	Dice       float64 `json:"dice" doc:"0 to 1: how well the text's own map fits the mask"`
 }
 
+// RegionSteps is how far MaskInversion is: what the events "partial" carry while vectors are found.
+type RegionSteps struct {
+	Step    int           `json:"step" doc:"that was just taken, from 1"`
+	Steps   int           `json:"steps" doc:"that there will be at most"`
+	Regions []RegionSoFar `json:"regions"`
+}
+
+// RegionSoFar is where a region's vector stands.
+type RegionSoFar struct {
+	Mask    string  `json:"mask" doc:"its name"`
+	Dice    float64 `json:"dice" doc:"0 to 1: how well the vector's own map fits the mask"`
+	Rows    int     `json:"rows" doc:"of the map"`
+	Columns int     `json:"columns" doc:"of the map"`
+	Map     []byte  `json:"map" doc:"rows of patches, 0 to 255 from the least to the most, in base64"`
+}
+
 // RegionLabel is a name and how well it fits a region.
 type RegionLabel struct {
 	Text       string  `json:"text"`

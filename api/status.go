@@ -16,16 +16,36 @@ type Status struct {
 // Model is a model that the server answers or sees with.
 type Model struct {
 	Name        string   `json:"name"`
-	Role        string   `json:"role" enum:"reader,vision"`
+	Role        string   `json:"role" enum:"reader,vision,phrases"`
 	Description string   `json:"description"`
 	Bytes       int64    `json:"bytes,omitempty" doc:"of its weights"`
 	Loaded      bool     `json:"loaded" doc:"it is in memory; the first request loads it otherwise"`
 	Classes     []string `json:"classes,omitempty" doc:"the only texts that an image classifier knows"`
 }
 
-// ModelList is the models of the server.
+// ModelList is the models of the server: those in use, and those that were fetched from a hub. Which are used is
+// said when the server is started.
 type ModelList struct {
-	Models []Model `json:"models"`
+	Models  []Model        `json:"models"`
+	Fetched []FetchedModel `json:"fetched"`
+}
+
+// FetchedModel is a model that was fetched from a hub.
+type FetchedModel struct {
+	Name    string `json:"name" doc:"ORG/NAME, or ORG/NAME@REVISION"`
+	Commit  string `json:"commit"`
+	License string `json:"license,omitempty" doc:"as the hub told"`
+	Bytes   int64  `json:"bytes" doc:"of all files"`
+}
+
+// ModelRequest fetches a model from the hub.
+type ModelRequest struct {
+	Name string `json:"name" doc:"ORG/NAME, or ORG/NAME@REVISION" min:"1" max:"300"`
+}
+
+// ModelQuery names a fetched model.
+type ModelQuery struct {
+	Name string `json:"name" doc:"ORG/NAME; all revisions go" min:"1" max:"300"`
 }
 
 // Limits are what a request may cost.
@@ -37,6 +57,7 @@ type Limits struct {
 	Queue          int      `json:"queue" doc:"computations that may wait; more are turned away with 503"`
 	RequestSeconds float64  `json:"request_seconds"`
 	Folders        []string `json:"folders" doc:"what may be indexed through the server"`
+	Pulls          bool     `json:"pulls" doc:"models may be fetched through the server"`
 }
 
 // Load is what the server is doing.

@@ -145,14 +145,19 @@ func (c *Client) Status(ctx context.Context) (*api.Status, error) {
 // StartJob starts a job. It is done once, also where the request has to be repeated, when key names it;
 // "" makes a name.
 func (c *Client) StartJob(ctx context.Context, r api.JobRequest, key string) (*api.Job, error) {
+	return start(ctx, c, prefix+"/jobs", r, key)
+}
+
+// start sends what becomes a job.
+func start(ctx context.Context, c *Client, path string, request any, key string) (*api.Job, error) {
 	if key == "" {
 		key = "client-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	}
-	body, err := json.Marshal(r)
+	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
-	return send[api.Job](ctx, c, http.MethodPost, prefix+"/jobs", &payload{body, "application/json", key})
+	return send[api.Job](ctx, c, http.MethodPost, path, &payload{body, "application/json", key})
 }
 
 // Job returns a job.
@@ -162,7 +167,7 @@ func (c *Client) Job(ctx context.Context, id string) (*api.Job, error) {
 
 // CancelJob stops a job, waits for its end, and lets the server forget it. What it has done is kept.
 func (c *Client) CancelJob(ctx context.Context, id string) (*api.Job, error) {
-	return send[api.Job](ctx, c, http.MethodDelete, prefix+"/jobs/"+url.PathEscape(id), nil)
+	return remove[api.Job](ctx, c, prefix+"/jobs/"+url.PathEscape(id))
 }
 
 // payload is a body and what is said of it.
@@ -176,18 +181,28 @@ func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
 	return send[T](ctx, c, http.MethodGet, path, nil)
 }
 
+func remove[T any](ctx context.Context, c *Client, path string) (*T, error) {
+	return send[T](ctx, c, http.MethodDelete, path, nil)
+}
+
 func post[T any](ctx context.Context, c *Client, path string, request any) (*T, error) {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, err
-	}
-	return send[T](ctx, c, http.MethodPost, path, &payload{body: body, media: "application/json"})
+	return postImage[T](ctx, c, path, request, nil)
 }
 
 // postImage sends a request with a picture as a form, one without as JSON.
 func postImage[T any](ctx context.Context, c *Client, path string, request any, image io.Reader) (*T, error) {
+	p, err := payloadOf(request, image)
+	if err != nil {
+		return nil, err
+	}
+	return send[T](ctx, c, http.MethodPost, path, p)
+}
+
+// payloadOf writes a request as JSON, or with a picture as a form.
+func payloadOf(request any, image io.Reader) (*payload, error) {
 	if image == nil {
-		return post[T](ctx, c, path, request)
+		body, err := json.Marshal(request)
+		return &payload{body: body, media: "application/json"}, err
 	}
 	fields, err := fieldsOf(request)
 	if err != nil {
@@ -212,7 +227,7 @@ func postImage[T any](ctx context.Context, c *Client, path string, request any, 
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return send[T](ctx, c, http.MethodPost, path, &payload{body: b.Bytes(), media: w.FormDataContentType()})
+	return &payload{body: b.Bytes(), media: w.FormDataContentType()}, nil
 }
 
 // fieldsOf writes the members of a request as the fields of a form.

@@ -81,12 +81,14 @@ func (r *Report) Table(w io.Writer) error {
 }
 
 func (r *Report) metricNames() []string {
+	return MetricNames(append(slices.Collect(maps.Values(r.Baselines)), r.Metrics)...)
+}
+
+// MetricNames returns the names of all metrics in some reports, the most telling first.
+func MetricNames(reports ...map[string]float64) []string {
 	names := map[string]bool{}
-	for name := range r.Metrics {
-		names[name] = true
-	}
-	for _, b := range r.Baselines {
-		for name := range b {
+	for _, metrics := range reports {
+		for name := range metrics {
 			names[name] = true
 		}
 	}

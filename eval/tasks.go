@@ -35,7 +35,16 @@ type Options struct {
 	Threshold float64               // answers below this probability count as "no answer"
 	Retrieval bool                  // [RunOpen] measures only where the gold passage ranks
 	Progress  func(done, total int) // called after each question; may be nil
+	Each      func(Item)            // called with each question judged; may be nil
 	Now       func() time.Time      // the clock; nil means time.Now
+}
+
+// Item is one question and how its answer was judged.
+type Item struct {
+	Question
+	Said        string  // after the threshold; "" is no answer
+	Probability float64 // that what was found is right
+	Exact, F1   float64 // 0…1
 }
 
 func (o *Options) now() time.Time {
@@ -71,7 +80,11 @@ func RunSQuAD(ctx context.Context, d *Dataset, reader Reader, opts Options) (*Re
 		if err != nil {
 			return nil, fmt.Errorf("question %s: %w", q.ID, err)
 		}
-		a.add(q, Found{answer, p}, opts.Threshold, opts.now().Sub(asked))
+		said := a.add(q, Found{answer, p}, opts.Threshold, opts.now().Sub(asked))
+		if opts.Each != nil {
+			last := len(a.kept.Exact) - 1
+			opts.Each(Item{q, said, p, a.kept.Exact[last], a.kept.F1[last]})
+		}
 		opts.progress(i+1, len(d.Questions))
 	}
 	report := a.report("squad", opts)
@@ -93,7 +106,8 @@ type answers struct {
 	tookMS       []float64
 }
 
-func (a *answers) add(q Question, found Found, threshold float64, took time.Duration) {
+// add judges what was found, and returns what that says after the threshold.
+func (a *answers) add(q Question, found Found, threshold float64, took time.Duration) string {
 	a.forced.add(q, found.Answer)
 	said := found.Answer
 	if found.Probability < threshold {
@@ -106,6 +120,7 @@ func (a *answers) add(q Question, found Found, threshold float64, took time.Dura
 	correct := ExactMatch(found.Answer, gold(q)) && len(q.Answers) > 0
 	a.outcomes = append(a.outcomes, Outcome{found.Probability, correct})
 	a.tookMS = append(a.tookMS, milliseconds(took))
+	return said
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

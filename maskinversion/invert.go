@@ -49,12 +49,15 @@ func (im *Image) Invert(ctx context.Context, masks []Mask, o Options) ([]Region,
 }
 
 func progress(states []*state, running, step, steps int) Progress {
-	p := Progress{Step: step, Steps: steps, Running: running, Loss: make([]float64, len(states))}
+	p := Progress{
+		Step: step, Steps: steps, Running: running, Loss: make([]float64, len(states)),
+		Dice: make([]float64, len(states)), Maps: make([][]float32, len(states)),
+	}
 	if step == steps {
 		p.Running = 0
 	}
 	for i, s := range states {
-		p.Loss[i] = s.losses[len(s.losses)-1]
+		p.Loss[i], p.Dice[i], p.Maps[i] = s.losses[len(s.losses)-1], s.overlap, s.cells
 	}
 	return p
 }

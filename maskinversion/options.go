@@ -36,6 +36,11 @@ type Progress struct {
 	Step, Steps int       // the step just taken, from 1, and how many there will be at most
 	Running     int       // masks that will move on
 	Loss        []float64 // [K] of each mask when it was last looked at, before its move
+	Dice        []float64 // [K] likewise, the overlap of mask and map
+
+	// Maps are those that were last looked at, as of [Region]: [K][Height·Width]. They are the inversion's own and
+	// change with its next step.
+	Maps [][]float32
 }
 
 // Region is a mask's embedding.

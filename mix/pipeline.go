@@ -28,6 +28,10 @@ type Options struct {
 	Threshold  float64 // abstain below this probability; 0 means the model's own, below 0 never
 	PerPassage int     // spans considered in each passage; 0 means 8
 	Answered   bool    // [Reader.AnswerFrom]: the paragraph is known to hold the answer
+
+	// Partial, where it is set, is told what [Pipeline.Answer] knows after every few passages, by the goroutine
+	// that called it, but for the last. The answers have no explanation yet.
+	Partial func(*Result)
 }
 
 func (o Options) withDefaults() Options {
@@ -80,7 +84,7 @@ func (p *Pipeline) Answer(ctx context.Context, question string, o Options) (*Res
 		result.Abstained, result.Reason = true, "no passage shares a word with the question"
 		return result, nil
 	}
-	readings, err := p.Reader.Read(ctx, question, texts(passages))
+	readings, err := p.read(ctx, result, o)
 	if err != nil {
 		return nil, fmt.Errorf("read passages: %w", err)
 	}
@@ -94,6 +98,35 @@ func (p *Pipeline) Answer(ctx context.Context, question string, o Options) (*Res
 	}
 	result.Took.Combine = time.Since(read)
 	return result, nil
+}
+
+// partialPassages is how many passages are read between two partial results: enough that reading them in parts
+// takes hardly longer than all at once.
+const partialPassages = 5
+
+// read reads all passages at once, or in parts where somebody wants to know what was found so far. Passages do
+// not influence each other, so that the readings are the same.
+func (p *Pipeline) read(ctx context.Context, result *Result, o Options) ([]Reading, error) {
+	if o.Partial == nil {
+		return p.Reader.Read(ctx, result.Question, texts(result.Passages))
+	}
+	var all []Reading
+	for from := 0; from < len(result.Passages); from += partialPassages {
+		to := min(from+partialPassages, len(result.Passages))
+		readings, err := p.Reader.Read(ctx, result.Question, texts(result.Passages[from:to]))
+		if err != nil {
+			return nil, err
+		}
+		for i := range readings {
+			readings[i].Passage += from
+		}
+		if all = append(all, readings...); to < len(result.Passages) {
+			known := &Result{Question: result.Question, Passages: result.Passages[:to]}
+			p.Reader.Settings.Open.judge(known, all, o)
+			o.Partial(known)
+		}
+	}
+	return all, nil
 }
 
 // AnswerFrom reads one given paragraph, without retrieval. Whether it is known to hold the answer

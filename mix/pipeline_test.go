@@ -3,6 +3,8 @@ package mix
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -79,5 +81,40 @@ func TestPassagesBound(t *testing.T) {
 	result, err := p.Answer(context.Background(), question, Options{Passages: 2, Threshold: -1})
 	if err != nil || len(result.Passages) != 2 {
 		t.Errorf("read %d passages (%v), want 2", len(result.Passages), err)
+	}
+}
+
+// TestPartialResults: reading in parts gives the result of reading at once, and tells on the way what it knows.
+func TestPartialResults(t *testing.T) {
+	var all shelf
+	for i := range 13 {
+		all.passages = append(all.passages, Passage{ID: i, Text: someTexts[i%len(someTexts)], Score: float32(20 - i)})
+	}
+	p := &Pipeline{Retriever: all, Reader: smallReader(t)}
+	o := Options{Threshold: -1, Answers: 5}
+	whole, err := p.Answer(t.Context(), question, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read []int
+	o.Partial = func(r *Result) {
+		read = append(read, len(r.Passages))
+		for _, a := range r.Answers {
+			for _, place := range a.Places {
+				if place.Passage >= len(r.Passages) {
+					t.Errorf("%q is found in passage %d of %d", a.Text, place.Passage, len(r.Passages))
+				}
+			}
+		}
+	}
+	parts, err := p.Answer(t.Context(), question, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(read, []int{5, 10}) {
+		t.Errorf("told after %v passages", read)
+	}
+	if !reflect.DeepEqual(whole.Answers, parts.Answers) {
+		t.Errorf("at once %+v, in parts %+v", whole.Answers, parts.Answers)
 	}
 }

@@ -117,7 +117,7 @@ func (o *regionOptions) checkValues() error {
 // steps shows the steps of MaskInversion while they are taken; done ends it.
 func (a *app) steps(o *regionOptions) *progress {
 	bar := a.out.progress("steps")
-	o.Progress = bar.count
+	o.Progress = func(s evident.RegionStep) { bar.count(s.Step, s.Steps) }
 	return bar
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -38,6 +39,9 @@ type serveOptions struct {
 	timeout      time.Duration
 	patience     time.Duration
 	logLevel     string
+	keep         string
+	sets         []string
+	pull         bool
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -49,7 +53,7 @@ func (a *app) serveCommand() *cobra.Command {
 
 On this machine's own address no key is asked for. On any other, keys are: make one with "evident key
 create". Folders can be indexed through the server only below those that --allow names, or that were
-indexed before. With --in the server answers at once and reads what is new meanwhile. Ctrl-C finishes
+indexed before. What is made through it, indexes, snapshots and evaluations, lies in the folder --keep. With --in the server answers at once and reads what is new meanwhile. Ctrl-C finishes
 what runs.`,
 		Example: `  evident serve --in ~/papers
   evident serve --listen 0.0.0.0:8317 --keys keys --tls-cert cert.pem --tls-key key.pem`,
@@ -74,6 +78,11 @@ what runs.`,
 	f.IntVar(&o.queue, "queue", 256, "computations that may wait; more are turned away")
 	f.DurationVar(&o.timeout, "request-timeout", time.Minute, "a request may take")
 	f.DurationVar(&o.patience, "shutdown-timeout", 30*time.Second, "requests that run are finished for at most")
+	f.StringVar(&o.keep, "keep", "",
+		"folder for indexes, snapshots and evaluations made through the server (default: \"server\" in the data folder)")
+	f.StringArrayVar(&o.sets, "evaluate", nil,
+		"questions in SQuAD's format, or photos with a manifest, to be measured on through the server; may be repeated")
+	f.BoolVar(&o.pull, "allow-pull", false, "let models be fetched through the server")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; only debug names questions")
 	return cmd
 }
@@ -125,11 +134,7 @@ func (a *app) runServe(ctx context.Context, o serveOptions) error {
 	}
 	defer listener.Close()
 	metrics := server.NewMetrics()
-	s, err := service.New(service.Options{
-		Indexes: []service.Index{{Name: o.name, Index: index}}, Folders: append(o.allow, o.allowed()...),
-		CacheDir: a.cacheFolder("pdf"), Version: version(), PixelsMax: o.pixels, BodyMax: o.bodyMiB << 20,
-		Computations: o.computations, QueueMax: o.queue, RequestTimeout: o.timeout, Observe: metrics,
-	})
+	s, err := a.service(ctx, &o, index, metrics)
 	if err != nil {
 		return err
 	}
@@ -152,6 +157,30 @@ func (a *app) runServe(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	return web.Serve(ctx, listener, o.patience)
+}
+
+// service answers from an index and from those that were made through the server before.
+func (a *app) service(
+	ctx context.Context, o *serveOptions, index *evident.Index, metrics *server.Metrics,
+) (*service.Service, error) {
+	h, err := a.hub()
+	if err != nil {
+		return nil, err
+	}
+	s, err := service.New(service.Options{
+		Indexes: []service.Index{{Name: o.name, Index: index}}, Folders: append(o.allow, o.allowed()...),
+		CacheDir: a.cacheFolder("pdf"), Version: version(), PixelsMax: o.pixels, BodyMax: o.bodyMiB << 20,
+		Computations: o.computations, QueueMax: o.queue, RequestTimeout: o.timeout, Observe: metrics,
+		Keep: cmp.Or(o.keep, filepath.Join(a.home("data"), "server")), Sets: o.sets,
+		Hub: h, Pull: o.pull, Used: []string{o.model, o.vision, o.phrase},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.OpenKept(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // allowed is what --in adds to --allow: what was indexed at the start may be indexed again.
@@ -195,7 +224,7 @@ func refresh(ctx context.Context, s *service.Service, log *slog.Logger) {
 	for {
 		select {
 		case <-ticker.C:
-			if err := s.Refresh(); err != nil {
+			if err := s.Refresh(ctx); err != nil {
 				log.Warn("index cannot be read anew", "error", err.Error())
 			}
 		case <-ctx.Done():

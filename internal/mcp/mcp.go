@@ -119,7 +119,7 @@ func (t *tools) ask(
 	if err != nil {
 		return nil, nil, err
 	}
-	answer, err := t.Ask(ctx, in)
+	answer, err := t.Ask(ctx, in, nil)
 	if err != nil {
 		return nil, nil, err
 	}

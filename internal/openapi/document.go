@@ -49,6 +49,7 @@ type Result struct {
 	Status  int
 	Media   string            // "" for a result without a body
 	Type    any               // pointer to its type in JSON; nil for other media
+	Partial any               // of events: pointer to the type that those called "partial" carry; nil where there are none
 	Doc     string            // "" for the usual words
 	Headers map[string]string // name to what it means
 	Links   map[string]Link   // what the answer is good for
@@ -233,6 +234,9 @@ func (r *Route) responses(s *Schemas, problem map[string]any) map[string]any {
 		media := map[string]any{}
 		if result.Type != nil {
 			media["schema"] = s.Ref(Of(reflect.TypeOf(result.Type)))
+		}
+		if result.Partial != nil { // of the events' data, which no schema of the body can say
+			media["x-partial"] = s.Ref(Of(reflect.TypeOf(result.Partial)))
 		}
 		content[result.Media] = media
 	}

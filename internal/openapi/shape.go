@@ -74,6 +74,9 @@ func (s *shapes) of(t reflect.Type) *Shape {
 	case reflect.Float64, reflect.Float32:
 		return &Shape{Kind: Number}
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return &Shape{Kind: String} // in base64, as encoding/json writes bytes
+		}
 		return &Shape{Kind: Array, Items: s.of(t.Elem())}
 	case reflect.Array:
 		return &Shape{Kind: Array, Items: s.of(t.Elem()), Fixed: t.Len()}

@@ -23,11 +23,17 @@ func (p *Picture) inverted(ctx context.Context) ([][]float32, error) {
 		}
 	}
 	o := p.seer.opts
-	invert := maskinversion.Options{Steps: o.Steps, Alpha: o.Alpha, Stride: o.Stride, Rate: o.Rate}
-	if p.Progress != nil {
-		invert.Progress = func(at maskinversion.Progress) { p.Progress(at.Step, at.Steps) }
+	inversion := maskinversion.Options{Steps: o.Steps, Alpha: o.Alpha, Stride: o.Stride, Rate: o.Rate}
+	if p.Steps != nil {
+		inversion.Progress = func(at maskinversion.Progress) {
+			step := Step{Step: at.Step, Steps: at.Steps, Dice: at.Dice}
+			for _, m := range at.Maps {
+				step.Maps = append(step.Maps, heatmap.Field{Rows: im.Height, Columns: im.Width, Values: m})
+			}
+			p.Steps(step)
+		}
 	}
-	regions, err := im.Invert(ctx, masks, invert)
+	regions, err := im.Invert(ctx, masks, inversion)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"evident/internal/heatmap"
 	"evident/internal/mask"
 	"evident/internal/picture"
 	"evident/legrad"
@@ -122,17 +123,24 @@ func New(ctx context.Context, model *vision.Model, opts Options) (*Seer, error) 
 
 // Picture is a picture with regions. It is not safe for concurrent use.
 type Picture struct {
-	// Progress, where it is set, is told of each step of MaskInversion, and how many there will be at most.
-	Progress func(step, steps int)
-
 	seer  *Seer
 	image *picture.Image
 	masks []*mask.Mask
 	done  map[Method][][]float32
 
+	// Steps, where it is set, is told of each step of MaskInversion, by the goroutine that calls Vectors.
+	Steps func(Step)
+
 	// Passes of the whole picture through the tower; nil before they are needed.
 	inversion *maskinversion.Image
 	explained *legrad.Image
+}
+
+// Step is how far MaskInversion is with the vectors of a picture's regions.
+type Step struct {
+	Step, Steps int             // the step just taken, from 1, and how many there will be at most
+	Dice        []float64       // of each region: how well its vector's map fits the mask, before the step
+	Maps        []heatmap.Field // of each region: that map; the values change with the next step
 }
 
 // Look prepares the regions of a picture: masks of the picture's size, none of them empty. Nothing is computed yet.

@@ -59,7 +59,7 @@ func TestEveryRouteAsksForAKey(t *testing.T) {
 	asked := 0
 	for _, r := range routes {
 		path := r.Path
-		for _, part := range []string{"{index}", "{id}", "{page}", "{n}", "{code}", "{file}"} {
+		for _, part := range []string{"{index}", "{id}", "{page}", "{n}", "{code}", "{file}", "{name}"} {
 			path = strings.ReplaceAll(path, part, "0")
 		}
 		a := s.do(r.Method, path, nil)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"evident"
+	"evident/api"
 	"evident/internal/service"
 	"evident/models"
 )
@@ -118,13 +120,14 @@ func (b *browser) shot(name string) {
 	write(b.t, filepath.Join(folder, name+".png"), picture)
 }
 
-// real starts a server with the small built-in reader over documents and photos.
+// real starts a server with the small built-in reader over documents and photos: those of the folder
+// EVIDENT_SCREENSHOTS_OF, where it is set, which are for all to see.
 func real(t *testing.T) *testServer {
 	t.Helper()
 	if _, err := models.Open(models.Fast); err != nil {
 		t.Skipf("NOT TESTED: %v", err)
 	}
-	folder := t.TempDir()
+	folder := cmp.Or(os.Getenv("EVIDENT_SCREENSHOTS_OF"), t.TempDir())
 	for name, text := range library {
 		write(t, filepath.Join(folder, name), []byte(text))
 	}
@@ -134,6 +137,9 @@ func real(t *testing.T) *testServer {
 	}
 	write(t, filepath.Join(folder, "columns.pdf"), pdf)
 	photos, _ := filepath.Glob("../../../../shared/data/demo/*.jpg") // more to look at, where they are
+	if os.Getenv("EVIDENT_SCREENSHOTS_OF") != "" {
+		photos = nil
+	}
 	for _, p := range photos {
 		content, err := os.ReadFile(p)
 		if err != nil {
@@ -146,9 +152,11 @@ func real(t *testing.T) *testServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { index.Close() })
+	set := filepath.Join(t.TempDir(), "bridges.json")
+	write(t, set, []byte(questions))
 	s := start(t, func(o *service.Options, _ *Options) {
 		o.Indexes[0].Index, o.Folders = index, []string{folder}
-		o.Now = time.Now
+		o.Now, o.Sets = time.Now, []string{set}
 	})
 	for _, p := range []string{"red.png", "blue.png"} {
 		content, err := os.ReadFile(filepath.Join(s.folder, p))
@@ -159,6 +167,11 @@ func real(t *testing.T) *testServer {
 	}
 	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := models.Open(models.Phrase); err == nil {
+		if _, err := index.AddPhrases(t.Context(), evident.AddPhrasesOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.folder = folder
 	return s
@@ -320,12 +333,17 @@ func TestBrowserAccess(t *testing.T) {
 	b := openBrowser(t)
 	s := real(t)
 	valley, pdf, red := s.id("valley.txt"), s.id("columns.pdf"), s.id("red.png")
+	runs := s.evaluated("mix", "phrase")
+	s.done("POST", apiPath+"/snapshots", `{}`)
 	ofEmpty := emptyServer(t)
 	screens := map[string]string{
 		"start": s.URL + "/", "first": ofEmpty.URL + "/",
 		"ask": s.URL + "/ask?q=Who+designed+the+bridge%3F", "ask-nothing": s.URL + "/ask?q=How+tall+is+the+dragon+king%3F",
 		"ask-problem": s.URL + "/ask?q=" + strings.Repeat("word+", 250), "read": s.URL + "/read/default/" + valley + "?span=24-35&q=bridge",
 		"page": s.URL + "/read/default/" + pdf + "?page=1&span=258-272", "look-choose": s.URL + "/look",
+		"ask-phrase": s.URL + "/ask?q=Who+designed+the+bridge%3F&engine=phrase",
+		"evaluate":   s.URL + "/evaluate", "evaluate-run": s.URL + "/evaluate?id=" + runs[0], "evaluate-problem": s.URL + "/evaluate?id=0",
+		"evaluate-compare": s.URL + "/evaluate?id=" + runs[1] + "&with=" + runs[0], "evaluate-nothing": ofEmpty.URL + "/evaluate",
 		"look-maps": s.URL + "/look?image=" + red + "&texts=a+dog", "search": s.URL + "/search?q=bridge", "search-nothing": s.URL + "/search?q=zebra",
 		"search-images": s.URL + "/search?kind=images&q=red", "library": s.URL + "/library", "jobs": s.URL + "/jobs",
 		"region-choose": s.URL + "/region", "region": s.URL + "/region?image=" + red,
@@ -407,6 +425,113 @@ func axeCore(t *testing.T) string {
 	return string(source)
 }
 
+// done starts a job and waits for its end.
+func (s *testServer) done(method, path, body string) api.Job {
+	s.t.Helper()
+	var job api.Job
+	s.do(method, path, body).status(202).json(&job)
+	eventually(s.t, func() bool {
+		now, err := s.service.Job(job.ID)
+		if err == nil {
+			job = *now
+		}
+		return err != nil || job.Over()
+	})
+	if job.State != "done" {
+		s.t.Fatalf("%s %s: %+v", method, path, job)
+	}
+	return job
+}
+
+// evaluated measures the questions with engines and returns the evaluations' ids.
+func (s *testServer) evaluated(engines ...string) (ids []string) {
+	s.t.Helper()
+	for _, engine := range engines {
+		job := s.done("POST", apiPath+"/evaluations", `{"task": "ask", "set": "bridges", "engine": "`+engine+`"}`)
+		ids = append(ids, job.Evaluation.ID)
+	}
+	return ids
+}
+
+// TestBrowserEvaluate measures from the page, looks at the figures, and compares two runs.
+func TestBrowserEvaluate(t *testing.T) {
+	b := openBrowser(t)
+	s := real(t)
+	if _, err := models.Open(models.Phrase); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	for _, engine := range []string{"mix", "phrase"} {
+		b.open(s.URL + "/evaluate")
+		b.run(chromedp.SetValue(chromedp.CSS("#engine"), engine), chromedp.SendKeys(chromedp.CSS("#limit"), "3"),
+			chromedp.Click(chromedp.CSS(".measure button")), chromedp.WaitReady(chromedp.CSS(".job:first-of-type .state.done")))
+	}
+	b.run(chromedp.Click(chromedp.CSS(".job a")), chromedp.WaitReady(chromedp.CSS(".figures")))
+	if figures := value[string](b, `document.querySelector(".figures").innerText`); !strings.Contains(figures, "F1 of words") {
+		t.Errorf("the figures are %q", figures)
+	}
+	b.run(chromedp.Click(chromedp.CSS("tr:nth-of-type(2) [name=with]")), chromedp.Click(chromedp.CSS("form[method=get][action='/evaluate'] button")),
+		chromedp.WaitReady(chromedp.CSS("#changed")))
+	text := value[string](b, `document.querySelector("section[aria-labelledby=changed]").innerText`)
+	if !strings.Contains(text, "better") || !strings.Contains(text, "phrase (") || !strings.Contains(text, "mix (") {
+		t.Errorf("compared: %q", text)
+	}
+	b.onlyThisMachine(s)
+}
+
+// TestBrowserEngine chooses the engine on the page, and comes back to the answer that it gave.
+func TestBrowserEngine(t *testing.T) {
+	b := openBrowser(t)
+	s := real(t)
+	if _, err := models.Open(models.Phrase); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	b.open(s.URL + "/ask?q=Who+designed+the+bridge%3F")
+	engine := `document.querySelector(".took").textContent.split(" ").pop()`
+	if got := value[string](b, engine); got != "auto" {
+		t.Errorf("unasked, %s answers", got)
+	}
+	b.run(chromedp.Click(chromedp.CSS("[name=engine][value=phrase]")), chromedp.Click(chromedp.CSS(".ask button")), when(engine+` === "phrase"`))
+	if address := b.address(); !strings.HasSuffix(address, "&engine=phrase") {
+		t.Errorf("the address is %s", address)
+	}
+	b.run(chromedp.Click(chromedp.CSS(".answer [data-open]")), chromedp.WaitReady(chromedp.CSS("mark.here")),
+		chromedp.Click(chromedp.CSS(".reader aside a")), chromedp.WaitReady(chromedp.CSS("[name=engine][value=phrase]:checked")))
+	without := emptyServer(t)
+	b.open(without.URL + "/ask")
+	if !value[bool](b, `document.querySelector("[name=engine][value=phrase]").disabled`) {
+		t.Error("phrases can be chosen where there are none")
+	}
+}
+
+// TestBrowserIndexes chooses another index; what is found there leads to its documents.
+func TestBrowserIndexes(t *testing.T) {
+	b := openBrowser(t)
+	s := real(t)
+	snapshot := s.done("POST", apiPath+"/snapshots", `{}`).Snapshot.Name
+	s.do("POST", apiPath+"/indexes", map[string]any{"name": "copy", "snapshot": snapshot}).status(201)
+	b.open(s.URL + "/ask")
+	b.run(chromedp.SetValue(chromedp.CSS("#index"), "copy"), chromedp.Click(chromedp.CSS(".choose button")), when(`location.search === "?index=copy"`),
+		chromedp.SendKeys(chromedp.CSS("#q"), "Who designed the bridge?\r"), chromedp.WaitReady(chromedp.CSS(".answer mark")))
+	b.run(chromedp.Click(chromedp.CSS(".answer [data-open]")), chromedp.WaitReady(chromedp.CSS("mark.here")))
+	if address := b.address(); !strings.Contains(address, "/read/copy/") {
+		t.Errorf("the answer leads to %s", address)
+	}
+	for _, page := range []string{"/look", "/region", "/library", "/search?kind=images&q=red"} {
+		to := page + "?index=copy"
+		if strings.Contains(page, "?") {
+			to = page + "&index=copy"
+		}
+		b.open(s.URL + to)
+		link := value[string](b, `document.querySelector("[data-open]").getAttribute("href")`)
+		if !strings.Contains(link, "copy") {
+			t.Errorf("%s leads to %s", to, link)
+		}
+		if got := value[float64](b, `fetch(document.querySelector("[data-open]").href).then(r => r.status)`); got != 200 {
+			t.Errorf("%s: status %g", link, got)
+		}
+	}
+}
+
 // TestBrowserRegion paints a part of a picture and sees which name fits it, by mouse and by keys.
 func TestBrowserRegion(t *testing.T) {
 	b := openBrowser(t)
@@ -424,12 +549,22 @@ func TestBrowserRegion(t *testing.T) {
 	b.run(chromedp.Click(chromedp.CSS("[data-tool=box]")),
 		chromedp.Evaluate[chromedp.Void](fmt.Sprintf(stroke, at[0], at[1], at[2], at[3])),
 		chromedp.WaitVisible(chromedp.CSS("[data-results] .bar")))
+	live := value[string](b, `document.querySelector(".live figcaption").textContent`)
+	if !strings.HasPrefix(live, "step 10 of 10, fits 0.") {
+		t.Errorf("the live map says %q", live)
+	}
+	seen := `(() => { const c = document.querySelector(".live canvas"), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i] - d[i + 2]; return n; })()`
+	last := value[float64](b, seen)
+	b.run(chromedp.Evaluate[chromedp.Void](`(() => { const s = document.querySelector(".live input"); s.value = 1; s.dispatchEvent(new Event("input")); })()`))
+	if first := value[float64](b, seen); first == last || first == 0 {
+		t.Errorf("at the first step the map shows %g, at the last %g", first, last)
+	}
 	best := value[string](b, `document.querySelector("[data-results] .bar span").textContent`)
 	t.Logf("%s after %s ms", best, value[string](b, `document.querySelector("[data-took]").dataset.took`))
 	if want != "" && best != want {
 		t.Errorf("the region is %q, want %q", best, want)
 	}
-	b.run(chromedp.Click(chromedp.CSS("[data-results] button")), when(`document.querySelector("#live").textContent.startsWith("The map")`))
+	b.run(chromedp.Click(chromedp.CSS("[data-results] .bars button")), when(`document.querySelector("#live").textContent.startsWith("The map")`))
 	b.shot("region-painted")
 	b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("canvas").focus()`),
 		chromedp.KeyEvent("b"), chromedp.KeyEvent("\r"), when(`document.querySelector("[data-results] .bar")`))

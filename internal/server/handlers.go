@@ -27,7 +27,7 @@ func (s *Server) askQuery(c *call) (*reply, error) {
 	if err := c.query(&r); err != nil {
 		return nil, err
 	}
-	return s.ask(c.Context(), r)
+	return s.ask(c, r)
 }
 
 func (s *Server) askBody(c *call) (*reply, error) {
@@ -35,11 +35,16 @@ func (s *Server) askBody(c *call) (*reply, error) {
 	if err := c.decode(&r); err != nil {
 		return nil, err
 	}
-	return s.ask(c.Context(), r)
+	return s.ask(c, r)
 }
 
-func (s *Server) ask(ctx context.Context, r api.AskRequest) (*reply, error) {
-	answer, err := s.service.Ask(ctx, r)
+func (s *Server) ask(c *call, r api.AskRequest) (*reply, error) {
+	if c.wantsEvents() {
+		return partly(s, c, func(ctx context.Context, tell func(*api.Answer)) (*api.Answer, error) {
+			return s.service.Ask(ctx, r, tell)
+		}), nil
+	}
+	answer, err := s.service.Ask(c.Context(), r, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -363,8 +368,12 @@ func (s *Server) openAIModels(c *call) (*reply, error) {
 	if err := c.none(); err != nil {
 		return nil, err
 	}
+	models, err := s.service.Models()
+	if err != nil {
+		return nil, err
+	}
 	list := api.OpenAIModelList{Object: "list", Data: []api.OpenAIModel{}}
-	for _, m := range s.service.Models().Models {
+	for _, m := range models.Models {
 		list.Data = append(list.Data, api.OpenAIModel{ID: m.Name, Object: "model", OwnedBy: "evident"})
 	}
 	return &reply{json: list}, nil

@@ -65,7 +65,7 @@ func start(t *testing.T, change func(*service.Options, *Options)) *testServer {
 	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	o := service.Options{Indexes: []service.Index{{Name: "default", Index: index}}, Version: "v0.0.1-test"}
+	o := service.Options{Indexes: []service.Index{{Name: "default", Index: index}}, Version: "v0.0.1-test", Keep: t.TempDir()}
 	so := Options{Version: o.Version}
 	if change != nil {
 		change(&o, &so)
@@ -74,7 +74,7 @@ func start(t *testing.T, change func(*service.Options, *Options)) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close() })
 	if err := s.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}

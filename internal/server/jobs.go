@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"evident/api"
@@ -16,14 +15,7 @@ func (s *Server) startJob(c *call) (*reply, error) {
 	if err := c.decode(&r); err != nil {
 		return nil, err
 	}
-	job, err := s.service.StartJob(r)
-	if err != nil {
-		return nil, err
-	}
-	return &reply{
-		status: http.StatusAccepted, json: job,
-		header: map[string]string{"Location": apiPath + "/jobs/" + job.ID},
-	}, nil
+	return queued(s.service.StartJob(r))
 }
 
 func (s *Server) jobs(c *call) (*reply, error) {
@@ -41,7 +33,7 @@ func (s *Server) job(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !strings.Contains(c.Header.Get("Accept"), "text/event-stream") || c.Method == http.MethodHead {
+	if !c.wantsEvents() {
 		return &reply{json: job}, nil
 	}
 	return &reply{stream: func(w http.ResponseWriter) error { return s.watch(w, c, job.ID) }}, nil
@@ -67,12 +59,8 @@ const (
 // watch sends the states of a job as events until it is over. A failure after the first byte is an
 // event too, because the status cannot change any more.
 func (s *Server) watch(w http.ResponseWriter, c *call, id string) error {
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})  // the stream lasts as long as the job;
-	_ = control.SetWriteDeadline(time.Time{}) // where there is no deadline none is taken away
+	control := startEvents(w)
+	unlimited(control)
 	states := make(chan api.Job, 1)
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
@@ -134,13 +122,4 @@ func sendJob(w http.ResponseWriter, j *api.Job) error {
 		return sendEvent(w, "result", j)
 	}
 	return sendEvent(w, "progress", j)
-}
-
-func sendEvent(w http.ResponseWriter, name string, data any) error {
-	encoded, err := encode(data)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n", name, encoded) // encode ends the line
-	return err
 }

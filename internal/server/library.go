@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -23,9 +22,13 @@ func (s *Server) readPage(c *call) (*reply, error) {
 		return nil, err
 	}
 	if d.Image != nil {
-		return seeOther("/look?image=" + id), nil
+		return seeOther("/look?image=" + id + "&index=" + url.QueryEscape(index)), nil
 	}
-	at := web.ReadAt{Index: index, ID: id, Question: c.FormValue("q")}
+	in, err := s.in(index)
+	if err != nil {
+		return nil, err
+	}
+	at := web.ReadAt{In: in, ID: id, Question: c.FormValue("q"), Engine: engineOf(c)}
 	marks := spansOf(c.Form["mark"], len(text))
 	if span := spansOf(c.Form["span"], len(text)); len(span) > 0 {
 		at.Span = span[0]
@@ -73,35 +76,46 @@ func spansOf(texts []string, length int) [][2]int {
 }
 
 func (s *Server) libraryPage(c *call) (*reply, error) {
-	index, err := s.service.IndexName(c.FormValue("index"))
+	in, err := s.in(c.FormValue("index"))
 	if err != nil {
 		return nil, err
 	}
-	x, err := s.service.Index(index)
+	x, err := s.service.Index(in.Name)
 	if err != nil {
 		return nil, err
 	}
 	q := api.DocumentQuery{Match: c.FormValue("match"), Kind: c.FormValue("kind"), Cursor: c.FormValue("cursor")}
-	list, err := s.service.Documents(c.Context(), index, q)
+	list, err := s.service.Documents(c.Context(), in.Name, q)
+	if err != nil {
+		return nil, err
+	}
+	snapshots, err := s.service.Snapshots()
 	if err != nil {
 		return nil, err
 	}
 	body := web.Library{
+		In:     in,
 		Counts: web.Counts([]api.Index{*x}), Roots: x.Roots, Folders: s.service.Limits().Folders,
 		Match: q.Match, Kind: q.Kind, Total: list.Total, Skipped: x.Skipped,
 	}
 	for _, d := range list.Documents {
 		row := web.LibraryRow{File: web.NewFile(d.Path), Title: d.Title, Format: d.Format, Size: web.Size(int64(d.Bytes))}
-		row.Open = web.ReadPath(web.ReadAt{Index: index, ID: d.ID})
+		row.Open = web.ReadPath(web.ReadAt{In: in, ID: d.ID})
 		if d.Image != nil {
-			row.Open = "/look?image=" + d.ID
+			row.Open = web.NewTile(in, d.ID, d.Path, *d.Image).Look
 			row.Size = fmt.Sprintf("%d × %d", d.Image.Width, d.Image.Height)
 		}
 		body.Documents = append(body.Documents, row)
 	}
 	if list.Next != "" {
 		next := url.Values{"match": {q.Match}, "kind": {q.Kind}, "cursor": {list.Next}}
+		if in.Other {
+			next.Set("index", in.Name)
+		}
 		body.Next = "/library?" + next.Encode()
+	}
+	for _, one := range snapshots.Snapshots {
+		body.Snapshots = append(body.Snapshots, web.SnapshotRow{Name: one.Name, Size: web.Size(one.Bytes), Created: one.Created})
 	}
 	return s.show(c, 0, "library", "Library", body)
 }
@@ -109,30 +123,14 @@ func (s *Server) libraryPage(c *call) (*reply, error) {
 func (s *Server) jobsPage(c *call) (*reply, error) {
 	body := web.Jobs{}
 	for _, j := range s.service.Jobs().Jobs {
-		row := web.JobRow{
-			ID: j.ID, State: j.State, Over: j.Over(), Done: j.Progress.Done, Total: max(1, j.Progress.Total),
-			Words: web.JobWords(&j), Error: j.Error, What: strings.Join(names(j.Paths), ", "),
-		}
-		if j.Result != nil {
-			row.Skipped = j.Result.Skipped
-			row.Done, row.Total = 1, 1
-		}
-		body.Jobs = append(body.Jobs, row)
+		body.Jobs = append(body.Jobs, web.NewJobRow(&j))
 	}
 	return s.show(c, 0, "jobs", "Jobs", body)
 }
 
-func names(paths []string) []string {
-	out := make([]string, len(paths))
-	for i, p := range paths {
-		out[i] = filepath.Base(p)
-	}
-	return out
-}
-
 // jobsForm starts a job from a page: of a path, or of all that was indexed before.
 func (s *Server) jobsForm(c *call) (*reply, error) {
-	r := api.JobRequest{Kind: "index"}
+	r := api.JobRequest{Kind: "index", Index: c.PostFormValue("index"), Phrases: c.PostFormValue("phrases") != ""}
 	if path := strings.TrimSpace(c.PostFormValue("path")); path != "" {
 		r.Paths = []string{path}
 	}
@@ -157,7 +155,40 @@ func (s *Server) statusPage(c *call) (*reply, error) {
 	if s.o.Keys != nil {
 		status.Access = "keys"
 	}
-	return s.show(c, 0, "status", "Status", web.StatusPage{Status: status})
+	models, err := s.service.Models()
+	if err != nil {
+		return nil, err
+	}
+	return s.show(c, 0, "status", "Status", web.StatusPage{Status: status, Fetched: models.Fetched})
+}
+
+// snapshotForm starts a snapshot from a page, removeSnapshotForm deletes one; so with models.
+func (s *Server) snapshotForm(c *call) (*reply, error) {
+	if _, err := s.service.StartSnapshot(api.SnapshotRequest{Index: c.PostFormValue("index")}); err != nil {
+		return nil, err
+	}
+	return seeOther("/jobs"), nil
+}
+
+func (s *Server) removeSnapshotForm(c *call) (*reply, error) {
+	if _, err := s.service.RemoveSnapshot(c.PostFormValue("name")); err != nil {
+		return nil, err
+	}
+	return seeOther("/library"), nil
+}
+
+func (s *Server) pullForm(c *call) (*reply, error) {
+	if _, err := s.service.StartPull(api.ModelRequest{Name: strings.TrimSpace(c.PostFormValue("name"))}); err != nil {
+		return nil, err
+	}
+	return seeOther("/jobs"), nil
+}
+
+func (s *Server) removeModelForm(c *call) (*reply, error) {
+	if _, err := s.service.RemoveModel(api.ModelQuery{Name: c.PostFormValue("name")}); err != nil {
+		return nil, err
+	}
+	return seeOther("/status"), nil
 }
 
 // docsPage is the reference of the API, made of the table of routes.

@@ -22,13 +22,6 @@ func (s *Server) status(c *call) (*reply, error) {
 	return &reply{json: status}, nil
 }
 
-func (s *Server) models(c *call) (*reply, error) {
-	if err := c.none(); err != nil {
-		return nil, err
-	}
-	return &reply{json: s.service.Models()}, nil
-}
-
 func (s *Server) livez(*call) (*reply, error) {
 	return &reply{json: api.Health{Status: "ok"}}, nil
 }

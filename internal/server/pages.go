@@ -31,7 +31,14 @@ func pageRoutes() []route {
 		page("GET", "/look", openapi.Read, (*Server).lookPage),
 		page("POST", "/look", openapi.Read, (*Server).lookUpload),
 		page("GET", "/region", openapi.Read, (*Server).regionPage),
+		page("GET", "/evaluate", openapi.Read, (*Server).evaluatePage),
+		page("POST", "/evaluate", openapi.Admin, (*Server).evaluateForm),
+		page("POST", "/evaluate/remove", openapi.Admin, (*Server).removeEvaluationForm),
 		page("GET", "/library", openapi.Read, (*Server).libraryPage),
+		page("POST", "/snapshots", openapi.Admin, (*Server).snapshotForm),
+		page("POST", "/snapshots/remove", openapi.Admin, (*Server).removeSnapshotForm),
+		page("POST", "/models", openapi.Admin, (*Server).pullForm),
+		page("POST", "/models/remove", openapi.Admin, (*Server).removeModelForm),
 		page("GET", "/jobs", openapi.Read, (*Server).jobsPage),
 		page("POST", "/jobs", openapi.Admin, (*Server).jobsForm),
 		page("POST", "/jobs/cancel", openapi.Admin, (*Server).cancelForm),
@@ -51,13 +58,48 @@ const asHTML = "text/html; charset=utf-8"
 // show renders a page.
 func (s *Server) show(c *call, status int, view, title string, body any) (*reply, error) {
 	_, noCookie := c.Cookie(cookieName)
+	in, err := s.in(c.FormValue("index"))
+	if err != nil { // the page says what is wrong; its addresses lead to the first index
+		in = web.In{}
+	}
 	html, err := s.pages.Render(web.Page{
 		View: view, Title: title, Body: body, SignedIn: noCookie == nil && s.o.Keys != nil,
+		In: in, Indexes: s.service.IndexNames(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &reply{status: status, media: asHTML, bytes: html}, nil
+}
+
+// in is the index of a name, "" for the first, as pages have it.
+func (s *Server) in(name string) (web.In, error) {
+	found, err := s.service.IndexName(name)
+	if err != nil {
+		return web.In{}, err
+	}
+	return web.In{Name: found, Other: found != s.service.IndexNames()[0]}, nil
+}
+
+// engineOf is the method that a page was told to answer with; "" where it was not.
+func engineOf(c *call) string {
+	if engine := c.FormValue("engine"); engine == evident.EngineMix || engine == evident.EnginePhrase {
+		return engine
+	}
+	return ""
+}
+
+// box is the field for questions to an index.
+func (s *Server) box(c *call, question string) (web.Box, error) {
+	in, err := s.in(c.FormValue("index"))
+	if err != nil {
+		return web.Box{}, err
+	}
+	x, err := s.service.Index(in.Name)
+	if err != nil {
+		return web.Box{}, err
+	}
+	return web.NewBox(in, question, or(engineOf(c), evident.EngineAuto), x.Phrases > 0), nil
 }
 
 // fault shows what went wrong as a page, or asks for a key.
@@ -96,8 +138,12 @@ func (s *Server) startPage(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	box, err := s.box(c, "")
+	if err != nil {
+		return nil, err
+	}
 	body := web.Start{
-		Box: web.Box{Label: "Question"}, Counts: web.Counts(list.Indexes),
+		Box: box, Counts: web.Counts(list.Indexes),
 		Folders: s.service.Limits().Folders, Empty: true, Data: s.o.Data,
 	}
 	for _, x := range list.Indexes {
@@ -109,21 +155,21 @@ func (s *Server) startPage(c *call) (*reply, error) {
 
 func (s *Server) askPage(c *call) (*reply, error) {
 	question := strings.TrimSpace(c.FormValue("q"))
-	body := web.Ask{Box: web.Box{Label: "Question", Value: question}}
-	if question == "" {
-		return s.show(c, 0, "ask", "Ask", body)
-	}
-	index, err := s.service.IndexName(c.FormValue("index"))
+	box, err := s.box(c, question)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.service.Ask(c.Context(), api.AskRequest{Question: question, Index: index})
+	body := web.Ask{Box: box}
+	if question == "" {
+		return s.show(c, 0, "ask", "Ask", body)
+	}
+	answer, err := s.service.Ask(c.Context(), api.AskRequest{Question: question, Index: box.In.Name, Engine: box.Engine}, nil)
 	if c.Context().Err() != nil {
 		return nil, err
 	}
 	var status int
 	if body.Problem, status = s.problemOf(err); err == nil {
-		body.Answer = web.NewAnswered(answer, index)
+		body.Answer = web.NewAnswered(answer, box.In, engineOf(c))
 	}
 	a, err := s.show(c, status, "ask", question, body)
 	if err == nil && answer != nil {
@@ -135,16 +181,16 @@ func (s *Server) askPage(c *call) (*reply, error) {
 func (s *Server) searchPage(c *call) (*reply, error) {
 	q := strings.TrimSpace(c.FormValue("q"))
 	body := web.Search{Query: q, Pictures: c.FormValue("kind") == "images", Like: c.FormValue("like")}
-	index, err := s.service.IndexName(c.FormValue("index"))
-	if err != nil {
+	var err error
+	if body.In, err = s.in(c.FormValue("index")); err != nil {
 		return nil, err
 	}
 	var took map[string]float64
 	switch {
 	case body.Pictures && (q != "" || body.Like != ""):
-		took, err = s.findPictures(c, &body, index)
+		took, err = s.findPictures(c, &body)
 	case q != "":
-		took, err = s.findPassages(c, &body, index)
+		took, err = s.findPassages(c, &body)
 	default:
 		return s.show(c, 0, "search", "Search", body)
 	}
@@ -168,26 +214,27 @@ func or(text, other string) string {
 	return other
 }
 
-func (s *Server) findPassages(c *call, body *web.Search, index string) (map[string]float64, error) {
-	found, err := s.service.Search(c.Context(), api.SearchRequest{Query: body.Query, Index: index, Explain: true})
+func (s *Server) findPassages(c *call, body *web.Search) (map[string]float64, error) {
+	found, err := s.service.Search(c.Context(), api.SearchRequest{Query: body.Query, Index: body.In.Name, Explain: true})
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range found.Hits {
-		body.Hits = append(body.Hits, web.NewHit(h, index, ""))
+		body.Hits = append(body.Hits, web.NewHit(h, body.In, ""))
 	}
 	return found.TookMS, nil
 }
 
-func (s *Server) findPictures(c *call, body *web.Search, index string) (map[string]float64, error) {
-	r := api.ImageSearchRequest{Query: body.Query, Index: index}
+func (s *Server) findPictures(c *call, body *web.Search) (map[string]float64, error) {
+	r := api.ImageSearchRequest{Query: body.Query, Index: body.In.Name}
 	if body.Query == "" {
 		r.Like = body.Like
-		d, _, err := s.service.Document(c.Context(), index, body.Like)
+		d, _, err := s.service.Document(c.Context(), body.In.Name, body.Like)
 		if err != nil {
 			return nil, err
 		}
-		body.LikePath, body.LikeLook = d.Source.Path, "/look?image="+body.Like
+		body.LikePath = d.Source.Path
+		body.LikeLook = "/look?image=" + body.Like + "&index=" + url.QueryEscape(body.In.Name)
 	} else {
 		body.Like = ""
 	}
@@ -196,7 +243,7 @@ func (s *Server) findPictures(c *call, body *web.Search, index string) (map[stri
 		return nil, err
 	}
 	for _, h := range found.Hits {
-		tile := web.NewTile(index, h.ID, h.Path, h.Image)
+		tile := web.NewTile(body.In, h.ID, h.Path, h.Image)
 		tile.Score = strconv.FormatFloat(h.Score, 'f', 3, 64)
 		if body.Query != "" {
 			tile.Look += "&texts=" + url.QueryEscape(body.Query)
@@ -212,7 +259,7 @@ const picturesPage = 60
 func (s *Server) lookPage(c *call) (*reply, error) {
 	id, kept := c.FormValue("image"), c.FormValue("explanation")
 	texts := linesOf(c.FormValue("texts"))
-	index, err := s.service.IndexName(c.FormValue("index"))
+	in, err := s.in(c.FormValue("index"))
 	if err != nil {
 		return nil, err
 	}
@@ -222,28 +269,28 @@ func (s *Server) lookPage(c *call) (*reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.show(c, 0, "look", "Look", web.NewLook(e, evident.EvenPalette()))
+		return s.show(c, 0, "look", "Look", web.NewLook(in, e, evident.EvenPalette()))
 	case id == "":
-		return s.choosePicture(c, index)
+		return s.choosePicture(c, in)
 	}
-	d, _, err := s.service.Document(c.Context(), index, id)
+	d, _, err := s.service.Document(c.Context(), in.Name, id)
 	if err != nil {
 		return nil, err
 	}
 	if d.Image == nil {
-		return seeOther(web.ReadPath(web.ReadAt{Index: index, ID: id})), nil
+		return seeOther(web.ReadPath(web.ReadAt{In: in, ID: id})), nil
 	}
-	body := web.LookAt(index, d, c.FormValue("texts"))
+	body := web.LookAt(in, d, c.FormValue("texts"))
 	if len(texts) == 0 {
 		return s.show(c, 0, "look", body.Name, body)
 	}
-	e, err := s.service.Explain(c.Context(), api.ExplainRequest{Image: id, Texts: texts, Index: index}, nil)
+	e, err := s.service.Explain(c.Context(), api.ExplainRequest{Image: id, Texts: texts, Index: in.Name}, nil)
 	if c.Context().Err() != nil {
 		return nil, err
 	}
 	var status int
 	if body.Problem, status = s.problemOf(err); err == nil {
-		body = web.NewLook(e, evident.EvenPalette())
+		body = web.NewLook(in, e, evident.EvenPalette())
 	}
 	return s.show(c, status, "look", body.Name, body)
 }
@@ -259,27 +306,30 @@ func linesOf(text string) []string {
 	return lines
 }
 
-func (s *Server) choosePicture(c *call, index string) (*reply, error) {
-	tiles, next, err := s.pictures(c, index, "/look")
+func (s *Server) choosePicture(c *call, in web.In) (*reply, error) {
+	tiles, next, err := s.pictures(c, in, "/look")
 	if err != nil {
 		return nil, err
 	}
-	return s.show(c, 0, "look", "Look", web.Look{Tiles: tiles, Next: next})
+	return s.show(c, 0, "look", "Look", web.Look{In: in, Tiles: tiles, Next: next})
 }
 
 // pictures lists pictures of an index to choose from, and the address of the next ones.
-func (s *Server) pictures(c *call, index, page string) (tiles []web.Tile, next string, err error) {
-	list, err := s.service.Documents(c.Context(), index, api.DocumentQuery{
+func (s *Server) pictures(c *call, in web.In, page string) (tiles []web.Tile, next string, err error) {
+	list, err := s.service.Documents(c.Context(), in.Name, api.DocumentQuery{
 		Kind: "image", Limit: picturesPage, Cursor: c.FormValue("cursor"),
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	for _, d := range list.Documents {
-		tiles = append(tiles, web.NewTile(index, d.ID, d.Path, *d.Image))
+		tiles = append(tiles, web.NewTile(in, d.ID, d.Path, *d.Image))
 	}
 	if list.Next != "" {
 		next = page + "?cursor=" + url.QueryEscape(list.Next)
+		if in.Other {
+			next += "&index=" + url.QueryEscape(in.Name)
+		}
 	}
 	return tiles, next, nil
 }

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+
 	"evident/api"
 	"evident/internal/openapi"
 	"evident/internal/web"
@@ -12,8 +14,9 @@ func regionRoutes() []route {
 		{handle: (*Server).regions, Route: openapi.Route{
 			Method: "POST", Path: apiPath + "/regions", Tag: "Regions", Access: openapi.Read,
 			Summary: "What regions of a picture are: vectors, names that fit, pictures that show the same",
-			Doc:     "By MaskInversion, or where names are given by what names regions best with the model.",
-			Body:    &api.RegionRequest{}, Upload: true, Results: ofJSON(&api.RegionResult{}, tookHeader), Problems: problems,
+			Doc: "By MaskInversion, or where names are given by what names regions best with the model. With Accept: " +
+				"text/event-stream, events: partial (RegionSteps) for each step of MaskInversion, then result or error (a problem).",
+			Body: &api.RegionRequest{}, Upload: true, Results: orEvents(ofJSON(&api.RegionResult{}, tookHeader), &api.RegionSteps{}), Problems: problems,
 			Example: map[string]any{
 				"image": "3f1c0d7a9b2e4455", "labels": []string{"cat", "dog"},
 				"masks": []any{map[string]any{"name": "left", "box": []int{10, 10, 120, 200}}},
@@ -52,7 +55,12 @@ func (s *Server) regions(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.service.Regions(c.Context(), r, upload)
+	if c.wantsEvents() {
+		return partly(s, c, func(ctx context.Context, tell func(api.RegionSteps)) (*api.RegionResult, error) {
+			return s.service.Regions(ctx, r, upload, tell)
+		}), nil
+	}
+	found, err := s.service.Regions(c.Context(), r, upload, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -99,39 +107,39 @@ func (s *Server) regionHeat(c *call) (*reply, error) {
 // regionPage shows a picture to paint on; without JavaScript a box is typed instead.
 func (s *Server) regionPage(c *call) (*reply, error) {
 	id := c.FormValue("image")
-	index, err := s.service.IndexName(c.FormValue("index"))
+	in, err := s.in(c.FormValue("index"))
 	if err != nil {
 		return nil, err
 	}
 	if id == "" {
-		tiles, next, err := s.pictures(c, index, "/region")
+		tiles, next, err := s.pictures(c, in, "/region")
 		if err != nil {
 			return nil, err
 		}
-		return s.show(c, 0, "region", "Region", web.RegionPage{Tiles: tiles, Next: next})
+		return s.show(c, 0, "region", "Region", web.RegionPage{In: in, Tiles: tiles, Next: next})
 	}
-	d, _, err := s.service.Document(c.Context(), index, id)
+	d, _, err := s.service.Document(c.Context(), in.Name, id)
 	if err != nil {
 		return nil, err
 	}
 	if d.Image == nil {
 		return nil, api.NewProblem("not-an-image", d.Source.Path+" is no picture")
 	}
-	body := web.RegionOf(index, d, c.FormValue("labels"), c.FormValue("box"))
+	body := web.RegionOf(in, d, c.FormValue("labels"), c.FormValue("box"))
 	box, ok := web.ParseBox(body.Box)
 	if !ok {
 		return s.show(c, 0, "region", body.Name, body)
 	}
 	found, err := s.service.Regions(c.Context(), api.RegionRequest{
-		Image: id, Index: index, Masks: []api.RegionMask{{Name: "box", Box: box}},
+		Image: id, Index: in.Name, Masks: []api.RegionMask{{Name: "box", Box: box}},
 		Labels: linesOf(body.Labels), Similar: similarShown,
-	}, nil)
+	}, nil, nil)
 	if c.Context().Err() != nil {
 		return nil, err
 	}
 	var status int
 	if body.Problem, status = s.problemOf(err); err == nil {
-		body.Found(index, found)
+		body.Found(found)
 	}
 	return s.show(c, status, "region", body.Name, body)
 }

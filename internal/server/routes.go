@@ -54,6 +54,11 @@ func ofJSON(value any, headers map[string]string) []openapi.Result {
 	return []openapi.Result{{Status: 200, Media: asJSON, Type: value, Headers: headers}}
 }
 
+// orEvents adds that the result may come as events, some of which carry a partial result.
+func orEvents(results []openapi.Result, partial any) []openapi.Result {
+	return append(results, openapi.Result{Status: 200, Media: asEvents, Partial: partial})
+}
+
 // What the answers of two operations are good for.
 var (
 	explanationLinks = links(map[string]string{"id": "$response.body#/id"}, map[string]string{"n": "0"},
@@ -109,7 +114,10 @@ var routes = append(apiRoutes(), append(openAIRoutes(), append(operationRoutes()
 
 func apiRoutes() []route {
 	var all []route
-	for _, part := range [][]route{askRoutes(), imageRoutes(), regionRoutes(), documentRoutes(), jobRoutes()} {
+	for _, part := range [][]route{
+		askRoutes(), imageRoutes(), regionRoutes(), documentRoutes(), indexRoutes(), jobRoutes(), modelRoutes(), snapshotRoutes(),
+		evaluationRoutes(),
+	} {
 		all = append(all, part...)
 	}
 	return all
@@ -120,13 +128,14 @@ func askRoutes() []route {
 		{handle: (*Server).askQuery, Route: openapi.Route{
 			Method: "GET", Path: apiPath + "/ask", Tag: "Ask", Access: openapi.Read,
 			Summary: "Answer a question; as a link that can be shared",
-			Query:   &api.AskRequest{}, Results: ofJSON(&api.Answer{}, tookHeader), Problems: and(asking, engines...),
+			Query:   &api.AskRequest{}, Results: orEvents(ofJSON(&api.Answer{}, tookHeader), &api.Answer{}), Problems: and(asking, engines...),
 		}},
 		{handle: (*Server).askBody, Route: openapi.Route{
 			Method: "POST", Path: apiPath + "/ask", Tag: "Ask", Access: openapi.Read,
 			Summary: "Answer a question with exact quotations",
-			Doc:     "Abstaining is an answer: 200 with abstained true, a reason, and the nearest passages.",
-			Body:    &api.AskRequest{}, Results: ofJSON(&api.Answer{}, tookHeader), Problems: and(asking, engines...),
+			Doc: "Abstaining is an answer: 200 with abstained true, a reason, and the nearest passages. With Accept: " +
+				"text/event-stream, events: partial (an answer) for what is known so far, then result (the answer) or error (a problem).",
+			Body: &api.AskRequest{}, Results: orEvents(ofJSON(&api.Answer{}, tookHeader), &api.Answer{}), Problems: and(asking, engines...),
 			Example: map[string]any{"question": "Who designed the bridge?"},
 		}},
 		{handle: (*Server).searchQuery, Route: openapi.Route{
@@ -271,7 +280,7 @@ func jobRoutes() []route {
 			Method: "POST", Path: apiPath + "/jobs", Tag: "Jobs", Access: openapi.Admin,
 			Summary: "Start a job: index what is new and changed",
 			Body:    &api.JobRequest{}, Headers: onceHeader,
-			Results: []openapi.Result{{Status: 202, Media: asJSON, Type: &api.Job{}, Headers: placeHeader, Doc: "it waits its turn"}},
+			Results: inQueue(),
 			Problems: []string{
 				"no-index", "empty-index", "folder-not-allowed", "overloaded", "not-ready", "damaged", "conflict",
 				"idempotency-mismatch",
@@ -287,7 +296,7 @@ func jobRoutes() []route {
 			Summary: "A job; with Accept: text/event-stream, its states as they come",
 			Doc:     "Events: progress (a job), then result (a job) or error (a problem).",
 			Paths:   inJob, Problems: []string{"not-found"},
-			Results: append(ofJSON(&api.Job{}, nil), openapi.Result{Status: 200, Media: "text/event-stream"}),
+			Results: append(ofJSON(&api.Job{}, nil), openapi.Result{Status: 200, Media: asEvents}),
 		}},
 		{handle: (*Server).cancelJob, Route: openapi.Route{
 			Method: "DELETE", Path: apiPath + "/jobs/{id}", Tag: "Jobs", Access: openapi.Admin,
@@ -328,7 +337,6 @@ func operationRoutes() []route {
 	plain := func(media string) []openapi.Result { return []openapi.Result{{Status: 200, Media: media}} }
 	return []route{
 		get(apiPath+"/status", "What the server holds, may do and is doing", openapi.Read, ofJSON(&api.Status{}, nil), (*Server).status),
-		get(apiPath+"/models", "The models that answer and see", openapi.Read, ofJSON(&api.ModelList{}, nil), (*Server).models),
 		get("/livez", "The process answers", openapi.Open, ofJSON(&api.Health{}, nil), (*Server).livez),
 		get("/readyz", "The models are loaded and the index is open", openapi.Open, health, (*Server).readyz),
 		get("/healthz", "The same as /readyz", openapi.Open, health, (*Server).readyz),

@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"evident/api"
+	"evident/internal/hub"
+	"evident/internal/hub/hubtest"
+	"evident/internal/service"
 )
 
 // TestEveryRouteIsDescribed compares the table with the description, both ways, and sees to it that
@@ -178,7 +181,12 @@ func TestErrorPages(t *testing.T) {
 
 // TestExamplesWork sends every example of the description that needs no id.
 func TestExamplesWork(t *testing.T) {
-	s := start(t, nil)
+	set, remote := filepath.Join(t.TempDir(), "questions.json"), hubtest.New()
+	defer remote.Close()
+	write(t, set, []byte(questions))
+	s := start(t, func(o *service.Options, _ *Options) {
+		o.Sets, o.Hub, o.Pull = []string{set}, &hub.Hub{Folder: t.TempDir(), Endpoint: remote.URL}, true
+	})
 	for _, r := range routes {
 		if r.Example == nil || strings.Contains(r.Path, "/explanations") || strings.Contains(r.Path, "/regions") {
 			continue

@@ -21,6 +21,13 @@ type listing struct {
 	generation int
 	documents  []api.DocumentInfo
 	byID       map[string]int
+
+	kept string // folder of an index that was made through the server; "" of one that was named at the start
+
+	using   sync.Mutex
+	users   int
+	retired bool
+	free    chan struct{} // closed when the last user leaves
 }
 
 // list returns the documents of the newest generation, and where each is by its id. Neither must be
@@ -67,10 +74,11 @@ const documentsDefault = 50
 func (s *Service) Documents(
 	ctx context.Context, index string, q api.DocumentQuery,
 ) (*api.DocumentList, error) {
-	l, err := s.index(index)
+	l, err := s.use(index)
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	all, _, err := l.list(ctx)
 	if err != nil {
 		return nil, err
@@ -130,6 +138,7 @@ func (s *Service) Document(ctx context.Context, index, id string) (*api.Document
 	if err != nil {
 		return nil, "", err
 	}
+	defer l.leave()
 	shown, err := l.index.Show(ctx, d.Path)
 	if err != nil {
 		return nil, "", problem(err)
@@ -141,13 +150,18 @@ func (s *Service) Document(ctx context.Context, index, id string) (*api.Document
 	}, shown.Text, nil
 }
 
+// document finds a document. The caller leaves the index.
 func (s *Service) document(ctx context.Context, index, id string) (*listing, *api.DocumentInfo, error) {
-	l, err := s.index(index)
+	l, err := s.use(index)
 	if err != nil {
 		return nil, nil, err
 	}
 	d, err := l.find(ctx, id)
-	return l, d, err
+	if err != nil {
+		l.leave()
+		return nil, nil, err
+	}
+	return l, d, nil
 }
 
 // Evidence returns the bytes of a span as evidence: what a link to a quotation resolves to.
@@ -158,6 +172,7 @@ func (s *Service) Evidence(
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	e, err := l.index.Quote(ctx, d.Path, span)
 	return e, problem(err)
 }
@@ -170,6 +185,7 @@ func (s *Service) PageImage(
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	err = s.compute(ctx, func(ctx context.Context) error {
 		im, err = l.index.PageImage(ctx, d.Path, page, evident.PageOptions{
 			Width: width, CacheDir: s.o.CacheDir,
@@ -187,6 +203,7 @@ func (s *Service) PageMarks(
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	err = s.compute(ctx, func(ctx context.Context) error {
 		marks, err = l.index.PageMarks(ctx, d.Path, page, span, evident.PageOptions{CacheDir: s.o.CacheDir})
 		return err

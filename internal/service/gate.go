@@ -41,6 +41,31 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 
 func (g *gate) leave() { <-g.slots }
 
+// turn is the place of a long job among computations: it holds a slot, and lets who waits go first between two items.
+type turn struct {
+	gate *gate
+	held bool
+}
+
+// next gives the slot back and waits for one again, however many wait.
+func (t *turn) next(ctx context.Context) error {
+	t.end()
+	select {
+	case t.gate.slots <- struct{}{}:
+		t.held = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *turn) end() {
+	if t.held {
+		t.gate.leave()
+		t.held = false
+	}
+}
+
 // load returns how many computations run and wait.
 func (g *gate) load() (computing, waiting int) {
 	return len(g.slots), int(g.waiting.Load())

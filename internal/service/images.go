@@ -59,10 +59,11 @@ func oneOf(what string, given ...bool) error {
 
 // Image returns a picture of the index for display.
 func (s *Service) Image(ctx context.Context, index, id string, side int) (im image.Image, err error) {
-	l, err := s.index(index)
+	l, err := s.use(index)
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	err = s.compute(ctx, func(ctx context.Context) error {
 		photo, err := s.photo(ctx, l, id, nil)
 		if err == nil {
@@ -80,10 +81,11 @@ const imagesDefault = 24
 func (s *Service) SearchImages(
 	ctx context.Context, r api.ImageSearchRequest, up Upload,
 ) (*api.ImageSearchResult, error) {
-	l, err := s.index(r.Index)
+	l, err := s.use(r.Index)
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	if err := oneOf("query, like and an uploaded image", r.Query != "", r.Like != "", up != nil); err != nil {
 		return nil, err
 	}
@@ -115,10 +117,11 @@ func (s *Service) SearchImages(
 func (s *Service) Embed(
 	ctx context.Context, r api.EmbeddingRequest, up Upload,
 ) (*api.EmbeddingResult, error) {
-	l, err := s.index(r.Index)
+	l, err := s.use(r.Index)
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	if err := oneOf("texts, image and an uploaded image", len(r.Texts) > 0, r.Image != "", up != nil); err != nil {
 		return nil, err
 	}
@@ -192,10 +195,11 @@ func (e *explanations) find(id string) (*kept, error) {
 func (s *Service) Explain(
 	ctx context.Context, r api.ExplainRequest, up Upload,
 ) (*api.Explanation, error) {
-	l, err := s.index(r.Index)
+	l, err := s.use(r.Index)
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	if err := oneOf("image and an uploaded image", r.Image != "", up != nil); err != nil {
 		return nil, err
 	}

@@ -17,12 +17,13 @@ import (
 // jobsMax is how many jobs are remembered, unfinished ones included.
 const jobsMax = 100
 
-// jobs runs one job after the other: an index has one writer.
+// jobs runs jobs, of each kind one after the other: an index has one writer, and a long evaluation must not keep a
+// snapshot waiting.
 type jobs struct {
-	service *Service
-	queue   chan *job
-	ended   sync.WaitGroup
-	stop    context.CancelFunc
+	lanes map[string]chan *job // by kind
+	now   func() time.Time
+	ended sync.WaitGroup
+	stop  context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
@@ -31,6 +32,7 @@ type jobs struct {
 
 // job is a job and who watches it.
 type job struct {
+	work   func(ctx context.Context, k *job) error
 	cancel context.CancelFunc
 	ctx    context.Context //nolint:containedctx // a job outlives the request that made it
 
@@ -39,21 +41,23 @@ type job struct {
 	changed chan struct{} // closed and replaced at every change
 }
 
-func newJobs(s *Service) *jobs {
+func newJobs(now func() time.Time) *jobs {
 	ctx, stop := context.WithCancel(context.Background())
-	j := &jobs{service: s, queue: make(chan *job, jobsMax), stop: stop}
-	j.ended.Add(1)
-	go func() {
-		defer j.ended.Done()
-		for {
-			select {
-			case next := <-j.queue:
-				j.run(next)
-			case <-ctx.Done():
-				return
+	j := &jobs{lanes: map[string]chan *job{}, now: now, stop: stop}
+	for _, kind := range []string{"index", "snapshot", "evaluation", "model"} {
+		lane := make(chan *job, jobsMax)
+		j.lanes[kind] = lane
+		j.ended.Go(func() {
+			for {
+				select {
+				case next := <-lane:
+					j.run(next)
+				case <-ctx.Done():
+					return
+				}
 			}
-		}
-	}()
+		})
+	}
 	return j
 }
 
@@ -102,27 +106,48 @@ func (k *job) watch() (api.Job, <-chan struct{}) {
 	return k.state, k.changed
 }
 
-// StartJob starts a job.
+// busy says whether a job waits for an index or works on it.
+func (j *jobs) busy(index string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.ContainsFunc(j.known, func(k *job) bool {
+		s := k.snapshot()
+		return s.Index == index && !s.Over()
+	})
+}
+
+// StartJob starts a job that brings an index up to date.
 func (s *Service) StartJob(r api.JobRequest) (*api.Job, error) {
-	l, err := s.index(r.Index)
+	l, err := s.use(r.Index)
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	paths, err := s.allowed(l, r.Paths)
 	if err != nil {
 		return nil, err
 	}
+	state := api.Job{Kind: r.Kind, Index: l.index.Name, Paths: paths}
+	return s.start(state, func(ctx context.Context, k *job) error { return s.addTo(ctx, k, l, paths, r.Phrases) })
+}
+
+// start puts work in the queue of its kind.
+func (s *Service) start(state api.Job, work func(context.Context, *job) error) (*api.Job, error) {
+	state.ID, state.State, state.Created = newID(), "waiting", s.o.Now().UTC().Format(time.RFC3339)
+	if state.Paths == nil {
+		state.Paths = []string{}
+	}
+	state.Progress.Unit = map[string]string{
+		"index": "files", "snapshot": "files", "evaluation": "questions", "model": "MB",
+	}[state.Kind]
 	ctx, cancel := context.WithCancel(context.Background())
-	k := &job{ctx: ctx, cancel: cancel, changed: make(chan struct{}), state: api.Job{
-		ID: newID(), Kind: r.Kind, Index: l.index.Name, Paths: paths, State: "waiting",
-		Created: s.o.Now().UTC().Format(time.RFC3339),
-	}}
+	k := &job{work: work, ctx: ctx, cancel: cancel, changed: make(chan struct{}), state: state}
 	if err := s.jobs.add(k); err != nil {
 		cancel()
 		return nil, err
 	}
-	state := k.snapshot()
-	return &state, nil
+	started := k.snapshot()
+	return &started, nil
 }
 
 // add remembers a job and puts it in the queue. Jobs that are over make room.
@@ -141,7 +166,7 @@ func (j *jobs) add(k *job) error {
 	}
 	j.known = append(j.known, k)
 	select {
-	case j.queue <- k:
+	case j.lanes[k.state.Kind] <- k:
 	default: // as many as are remembered, all stopped while they waited
 		j.known = j.known[:len(j.known)-1]
 		return api.NewProblem("overloaded", "too many jobs are waiting")
@@ -211,52 +236,72 @@ func belowAny(path string, folders []string) bool {
 
 // run carries out a job.
 func (j *jobs) run(k *job) {
-	s := j.service
-	end := func(state string, report *evident.AddReport, err error) {
-		k.update(func(w *api.Job) {
-			w.State, w.Ended = state, s.o.Now().UTC().Format(time.RFC3339)
-			if report != nil {
-				r := reportOf(report)
-				w.Result = &r
-			}
-			var p *api.Problem
-			if errors.As(problem(err), &p) && state == "failed" {
-				w.Error = p
-			}
-		})
-	}
 	k.update(func(w *api.Job) {
 		if w.State == "waiting" {
 			w.State = "running"
 		}
 	})
-	state := k.snapshot()
-	if state.Over() { // it was stopped while it waited
+	if state := k.snapshot(); state.Over() { // it was stopped while it waited
 		return
 	}
-	l, err := s.index(state.Index)
-	if err != nil {
-		end("failed", nil, err)
-		return
-	}
-	report, err := l.index.Add(k.ctx, state.Paths, evident.AddOptions{
-		CacheDir: s.o.CacheDir, PixelsMax: s.o.PixelsMax,
-		Progress: func(p evident.Progress) {
-			k.update(func(w *api.Job) {
-				w.Progress = api.Progress{
-					Done: p.Done, Total: p.Total, Skipped: p.Skipped, SecondsLeft: p.Left.Seconds(),
-				}
-			})
-		},
+	err := k.work(k.ctx, k)
+	k.update(func(w *api.Job) {
+		w.Ended = j.now().UTC().Format(time.RFC3339)
+		switch w.State = "done"; {
+		case k.ctx.Err() != nil:
+			w.State = "cancelled"
+		case err != nil:
+			w.State = "failed"
+			var p *api.Problem
+			errors.As(problem(err), &p)
+			w.Error = p
+		}
 	})
-	switch {
-	case k.ctx.Err() != nil:
-		end("cancelled", report, nil)
-	case err != nil:
-		end("failed", nil, err)
-	default:
-		end("done", report, nil)
+}
+
+// progress notes how far the job is.
+func (k *job) progress(done, total, skipped int, left time.Duration) {
+	k.update(func(w *api.Job) {
+		w.Progress = api.Progress{
+			Done: done, Total: total, Unit: w.Progress.Unit, Skipped: skipped, SecondsLeft: left.Seconds(),
+		}
+	})
+}
+
+// addTo brings an index up to date, and its phrases where it has some or they are asked for. What was done is kept
+// when the job is stopped.
+func (s *Service) addTo(ctx context.Context, k *job, l *listing, paths []string, phrases bool) error {
+	if !l.enter() {
+		return noIndex(l.index.Name)
 	}
+	defer l.leave()
+	report, err := l.index.Add(ctx, paths, evident.AddOptions{
+		CacheDir: s.o.CacheDir, PixelsMax: s.o.PixelsMax,
+		Progress: func(p evident.Progress) { k.progress(p.Done, p.Total, p.Skipped, p.Left) },
+	})
+	if report != nil && (err == nil || ctx.Err() != nil) {
+		k.update(func(w *api.Job) { r := reportOf(report); w.Result = &r })
+	}
+	if err != nil || !phrases && !l.index.HasPhrases() {
+		return err
+	}
+	k.update(func(w *api.Job) { w.Progress.Unit = "passages" })
+	made, err := l.index.AddPhrases(ctx, evident.AddPhrasesOptions{Progress: func(p evident.PhraseProgress) {
+		k.progress(p.Done, p.Total, 0, p.Left)
+	}})
+	if made != nil {
+		k.update(func(w *api.Job) {
+			r := *w.Result // whoever watches holds the one before
+			r.Phrases, w.Result = made.Passages, &r
+		})
+	}
+	if err == nil {
+		return l.index.Preload(ctx)
+	}
+	if errors.Is(err, evident.ErrModelMissing) && !phrases { // as before: answered without phrases of what is new
+		return nil
+	}
+	return err
 }
 
 func reportOf(r *evident.AddReport) api.IndexReport {

@@ -8,6 +8,7 @@ import (
 	"evident"
 	"evident/api"
 	"evident/internal/extract"
+	"evident/internal/filelock"
 )
 
 // problem turns an error of the library into what travels.
@@ -26,7 +27,12 @@ func codeOf(err error) string {
 	var size *evident.PhotoSizeError
 	var mask *evident.MaskError
 	var refusal *extract.Refusal
+	var held *filelock.HeldError
 	switch {
+	case errors.As(err, &held):
+		return "locked"
+	case errors.Is(err, evident.ErrSnapshotExists):
+		return "conflict"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
 	case errors.Is(err, context.Canceled):

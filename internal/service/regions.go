@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"slices"
 	"strconv"
 
 	"evident"
@@ -15,17 +16,23 @@ import (
 )
 
 // Regions makes vectors of regions of a picture, and compares them with names and with the pictures of
-// the index where these are asked for.
-func (s *Service) Regions(ctx context.Context, r api.RegionRequest, up Upload) (*api.RegionResult, error) {
+// the index where these are asked for. partial, where it is not nil, is told how the vectors are found.
+func (s *Service) Regions(
+	ctx context.Context, r api.RegionRequest, up Upload, partial func(api.RegionSteps),
+) (*api.RegionResult, error) {
+	var o evident.RegionOptions
+	if partial != nil {
+		o.Progress = func(step evident.RegionStep) { partial(stepsOf(step)) }
+	}
 	return s.regions(ctx, r.Index, r.Image, r.Masks, up, func(
 		ctx context.Context, l *listing, v *evident.Vision, photo *evident.Photo, masks []evident.Mask,
 	) (*evident.Regions, error) {
 		var found *evident.Regions
 		var err error
 		if len(r.Labels) > 0 {
-			found, err = v.ClassifyRegions(ctx, photo, masks, r.Labels, evident.RegionOptions{})
+			found, err = v.ClassifyRegions(ctx, photo, masks, r.Labels, o)
 		} else {
-			found, err = v.Regions(ctx, photo, masks, evident.RegionOptions{})
+			found, err = v.Regions(ctx, photo, masks, o)
 		}
 		if err != nil || r.Similar == 0 {
 			return found, err
@@ -71,10 +78,11 @@ type regionWork func(
 func (s *Service) regions(
 	ctx context.Context, index, id string, masks []api.RegionMask, up Upload, work regionWork, vectors bool,
 ) (*api.RegionResult, error) {
-	l, err := s.index(index)
+	l, err := s.use(index)
 	if err != nil {
 		return nil, err
 	}
+	defer l.leave()
 	if err := oneOf("image and an uploaded image", id != "", up != nil); err != nil {
 		return nil, err
 	}
@@ -108,6 +116,17 @@ func (s *Service) regions(
 	}
 	result.TookMS = t.done()
 	return result, nil
+}
+
+// stepsOf is a step as it travels.
+func stepsOf(step evident.RegionStep) api.RegionSteps {
+	w := api.RegionSteps{Step: step.Step, Steps: step.Steps, Regions: []api.RegionSoFar{}}
+	for _, r := range step.Regions {
+		w.Regions = append(w.Regions, api.RegionSoFar{
+			Mask: r.Mask, Dice: r.Dice, Rows: r.Rows, Columns: r.Columns, Map: greys(r.Map),
+		})
+	}
+	return w
 }
 
 // masksOf reads the masks of a request for a picture.
@@ -198,23 +217,26 @@ func heatOf(mapOf func(width, height int) []float32, width, height int) ([]byte,
 	if longest := max(width, height); longest > heatSideMax {
 		width, height = max(1, width*heatSideMax/longest), max(1, height*heatSideMax/longest)
 	}
-	values := mapOf(width, height)
-	least, most := values[0], values[0]
-	for _, v := range values {
-		least, most = min(least, v), max(most, v)
-	}
 	grey := image.NewGray(image.Rect(0, 0, width, height))
-	if most > least {
-		for i, v := range values {
-			grey.Pix[i] = uint8((v-least)/(most-least)*255 + 0.5)
-		}
-	}
+	grey.Pix = greys(mapOf(width, height))
 	var file bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
 	if err := encoder.Encode(&file, grey); err != nil {
 		return nil, fmt.Errorf("encode a map: %w", err)
 	}
 	return file.Bytes(), nil
+}
+
+// greys scales values to 0…255, from the least to the most.
+func greys(values []float32) []byte {
+	least, most := slices.Min(values), slices.Max(values)
+	grey := make([]byte, len(values))
+	if most > least {
+		for i, v := range values {
+			grey[i] = uint8((v-least)/(most-least)*255 + 0.5)
+		}
+	}
+	return grey
 }
 
 // RegionHeat returns a map of regions that are still kept, as PNG.

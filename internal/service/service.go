@@ -15,6 +15,7 @@ import (
 
 	"evident"
 	"evident/api"
+	"evident/internal/hub"
 )
 
 // Options are the settings of a [Service].
@@ -23,6 +24,16 @@ type Options struct {
 	Folders  []string // what may be indexed, besides what was: files and folders
 	CacheDir string   // where the PDF engine keeps its compiled form; "" means nowhere
 	Version  string
+
+	// Keep is a folder for what is made through the server: indexes, snapshots, evaluations; "" keeps nothing.
+	Keep string
+	// Hub is where fetched models lie; nil knows of none. With Pull more can be fetched through the server. Used are
+	// the names of those in use, which are not removed.
+	Hub  *hub.Hub
+	Pull bool
+	Used []string
+	// Sets are files and folders that evaluations may be measured on.
+	Sets []string
 
 	PixelsMax      int           // of a picture; 0 means [evident.PixelsMax]
 	BodyMax        int64         // bytes of a request; 0 means 32 MiB
@@ -48,13 +59,17 @@ type Observer interface {
 
 // Service answers. It is safe for concurrent use; Close ends it.
 type Service struct {
-	o       Options
-	begun   time.Time
-	gate    *gate
-	jobs    *jobs
-	kept    *explanations
-	listed  []*listing // by index
-	folders []string   // absolute
+	o        Options
+	begun    time.Time
+	gate     *gate
+	jobs     *jobs
+	kept     *explanations
+	folders  []string // absolute
+	measured *evaluations
+
+	listedMu sync.RWMutex
+	listed   []*listing // by index; replaced, not changed
+	making   sync.Mutex // of indexes
 
 	ready   atomic.Bool
 	loading sync.Mutex
@@ -81,7 +96,7 @@ func New(o Options) (*Service, error) {
 		o: o, begun: o.Now(), gate: newGate(o.Computations, o.QueueMax),
 		kept: &explanations{}, missing: "the models are being loaded",
 	}
-	s.jobs = newJobs(s)
+	s.jobs = newJobs(s.o.Now)
 	for i := range o.Indexes {
 		s.listed = append(s.listed, &listing{index: o.Indexes[i]})
 	}
@@ -91,6 +106,10 @@ func New(o Options) (*Service, error) {
 			return nil, err
 		}
 		s.folders = append(s.folders, full)
+	}
+	var err error
+	if s.measured, err = newEvaluations(&s.o); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -102,13 +121,11 @@ func (unobserved) Answered(string)             {}
 
 // Load loads the models. Until it has, the service answers nothing that needs one and is not ready.
 func (s *Service) Load(ctx context.Context) error {
-	for _, x := range s.o.Indexes {
-		if err := x.Preload(ctx); err != nil {
-			s.loading.Lock()
-			s.missing = err.Error()
-			s.loading.Unlock()
-			return err
-		}
+	if err := s.preload(ctx); err != nil {
+		s.loading.Lock()
+		s.missing = err.Error()
+		s.loading.Unlock()
+		return err
 	}
 	s.loading.Lock()
 	s.missing = ""
@@ -117,8 +134,33 @@ func (s *Service) Load(ctx context.Context) error {
 	return nil
 }
 
-// Close stops jobs, keeping what they have done, and waits for them. The indexes stay open.
-func (s *Service) Close() { s.jobs.close() }
+// preload loads what the indexes are asked with; what is loaded already costs nothing.
+func (s *Service) preload(ctx context.Context) error {
+	for _, l := range s.all() {
+		if !l.enter() {
+			continue
+		}
+		err := l.index.Preload(ctx)
+		l.leave()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close stops jobs, keeping what they have done, and waits for them. The indexes that were named at the start stay
+// open.
+func (s *Service) Close() error {
+	s.jobs.close()
+	var all []error
+	for _, l := range s.all() {
+		if l.kept != "" {
+			all = append(all, l.index.Close())
+		}
+	}
+	return errors.Join(all...)
+}
 
 // Ready says whether the models are loaded and, if not, why.
 func (s *Service) Ready() (missing string, ready bool) {
@@ -132,21 +174,31 @@ func (s *Service) Limits() api.Limits {
 	return api.Limits{
 		BodyBytes: s.o.BodyMax, ImagePixels: s.o.PixelsMax, QuestionWords: evident.QuestionWordsMax,
 		Computations: s.o.Computations, Queue: s.o.QueueMax,
-		RequestSeconds: s.o.RequestTimeout.Seconds(), Folders: append([]string{}, s.folders...),
+		RequestSeconds: s.o.RequestTimeout.Seconds(), Folders: append([]string{}, s.folders...), Pulls: s.o.Pull && s.o.Hub != nil,
 	}
 }
 
 // index returns the index of a name; "" is the first.
 func (s *Service) index(name string) (*listing, error) {
+	all := s.all()
 	if name == "" {
-		return s.listed[0], nil
+		return all[0], nil
 	}
-	for _, l := range s.listed {
+	for _, l := range all {
 		if l.index.Name == name {
 			return l, nil
 		}
 	}
-	return nil, api.NewProblem("no-index", "there is no index called "+quoted(name))
+	return nil, noIndex(name)
+}
+
+// use returns the index of a name to somebody who leaves it afterwards.
+func (s *Service) use(name string) (*listing, error) {
+	l, err := s.index(name)
+	if err == nil && !l.enter() {
+		err = noIndex(name)
+	}
+	return l, err
 }
 
 // timer collects how long stages take.

@@ -12,6 +12,7 @@ import (
 
 // Search is a query and what it found.
 type Search struct {
+	In                 In
 	Query, Like        string
 	LikePath, LikeLook string
 	Pictures, Done     bool
@@ -23,6 +24,7 @@ type Search struct {
 
 // Look is a picture and the maps over it, or pictures to choose from.
 type Look struct {
+	In                     In
 	Image, ID, Name, Texts string
 	Width, Height          int
 	Overlay                string
@@ -43,21 +45,21 @@ type LookMap struct {
 }
 
 // LookAt shows a picture of the index without maps.
-func LookAt(index string, d *api.Document, texts string) Look {
-	tile := NewTile(index, d.Source.ID, d.Source.Path, *d.Image)
+func LookAt(in In, d *api.Document, texts string) Look {
+	tile := NewTile(in, d.Source.ID, d.Source.Path, *d.Image)
 	return Look{
 		Image: strings.TrimSuffix(tile.Thumb, strconv.Itoa(thumbSide)) + "1200", ID: d.Source.ID,
-		Name: tile.Name, Width: d.Image.Width, Height: d.Image.Height, Texts: texts,
+		Name: tile.Name, Width: d.Image.Width, Height: d.Image.Height, Texts: texts, In: in,
 	}
 }
 
 // NewLook shows an explanation.
-func NewLook(e *api.Explanation, palette [256][3]uint8) Look {
+func NewLook(in In, e *api.Explanation, palette [256][3]uint8) Look {
 	at := "/api/" + api.Version + "/explanations/" + e.ID
 	l := Look{
 		ID: e.Image, Name: filepath.Base(e.Path), Width: e.Width, Height: e.Height,
 		Overlay: at + "/overlay.png", Notes: e.Notes, Took: Took(e.TookMS),
-		Image: at + "/picture",
+		Image: at + "/picture", In: in,
 	}
 	if e.Path == "" {
 		l.Name = "Your picture"
@@ -81,13 +83,18 @@ func NewLook(e *api.Explanation, palette [256][3]uint8) Look {
 
 // Library is what an index holds.
 type Library struct {
+	In                        In
 	Counts, Match, Kind, Next string
 	Roots, Folders            []string
 	Documents                 []LibraryRow
 	Total                     int
 	Skipped                   []api.Skipped
+	Snapshots                 []SnapshotRow
 	Problem                   *api.Problem
 }
+
+// SnapshotRow is a snapshot in the list.
+type SnapshotRow struct{ Name, Size, Created string }
 
 // LibraryRow is a document in the list.
 type LibraryRow struct {
@@ -103,28 +110,95 @@ type Jobs struct {
 
 // JobRow is a job in the list.
 type JobRow struct {
-	ID, State, Words, What string
-	Over                   bool
-	Done, Total            int
-	Error                  *api.Problem
-	Skipped                []api.Skipped
+	ID, State, Title, Words string
+	Result                  string // address of what came of it
+	ResultWords             string
+	Over                    bool
+	Done, Total             int
+	Error                   *api.Problem
+	Skipped                 []api.Skipped
 }
 
-// JobWords says how far a job is, or what came of it.
-func JobWords(j *api.Job) string {
-	if r := j.Result; r != nil {
-		return fmt.Sprintf("%d new, %d changed, %d unchanged, %d removed, %d skipped in %.1f s",
+// NewJobRow shows a job.
+func NewJobRow(j *api.Job) JobRow {
+	row := JobRow{
+		ID: j.ID, State: j.State, Over: j.Over(), Done: j.Progress.Done, Total: max(1, j.Progress.Total),
+		Words: jobWords(j), Error: j.Error,
+	}
+	if j.State == "done" {
+		row.Done, row.Total = 1, 1
+	}
+	if j.Result != nil {
+		row.Skipped = j.Result.Skipped
+	}
+	switch j.Kind {
+	case "snapshot":
+		row.Title = "Snapshot of " + j.Index
+	case "model":
+		row.Title = "Fetching " + j.Subject
+	case "evaluation":
+		row.Title = "Measuring " + j.Subject
+	default:
+		row.Title = "Indexing " + strings.Join(names(j.Paths), ", ")
+	}
+	switch {
+	case j.Evaluation != nil:
+		row.Result, row.ResultWords = "/evaluate?id="+j.Evaluation.ID, "The figures"
+	case j.Snapshot != nil:
+		row.Result, row.ResultWords = "/library", "The snapshots"
+	}
+	return row
+}
+
+func names(paths []string) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		out[i] = filepath.Base(p)
+	}
+	return out
+}
+
+// jobWords says how far a job is, or what came of it.
+func jobWords(j *api.Job) string {
+	p := j.Progress
+	switch {
+	case j.Result != nil:
+		r := j.Result
+		words := fmt.Sprintf("%d new, %d changed, %d unchanged, %d removed, %d skipped in %.1f s",
 			r.Added, r.Changed, r.Unchanged, r.Removed, len(r.Skipped), r.Seconds)
-	}
-	if j.State == "waiting" {
+		if r.Phrases > 0 {
+			words += fmt.Sprintf("; phrases of %d passages", r.Phrases)
+		}
+		return words
+	case j.Snapshot != nil:
+		return fmt.Sprintf("%s, %s", j.Snapshot.Name, Size(j.Snapshot.Bytes))
+	case j.Model != nil:
+		return fmt.Sprintf("%s, %s", Size(j.Model.Bytes), or(j.Model.License, "no licence named"))
+	case j.Evaluation != nil:
+		return fmt.Sprintf("%d %s in %.1f s", j.Evaluation.Report.N, j.Evaluation.Report.Unit, j.Evaluation.Report.Seconds)
+	case j.State == "waiting":
 		return "waits for the jobs before it"
+	case j.State == "failed":
+		return ""
+	case p.Total == 0:
+		return "has begun"
+	case p.Skipped > 0:
+		return fmt.Sprintf("%d of %d %s, %d skipped", p.Done, p.Total, p.Unit, p.Skipped)
 	}
-	return fmt.Sprintf("%d of %d files, %d skipped", j.Progress.Done, j.Progress.Total, j.Progress.Skipped)
+	return fmt.Sprintf("%d of %d %s", p.Done, p.Total, p.Unit)
+}
+
+func or(text, other string) string {
+	if text != "" {
+		return text
+	}
+	return other
 }
 
 // StatusPage is what the server is doing.
 type StatusPage struct {
 	Status  *api.Status
+	Fetched []api.FetchedModel
 	Problem *api.Problem
 }
 
@@ -180,7 +254,10 @@ func NewRead(d *api.Document, text string, at ReadAt) *Read {
 		r.Facts += fmt.Sprintf(" · %d pages", d.Pages)
 	}
 	if at.Question != "" {
-		r.Back = "/ask?q=" + url.QueryEscape(at.Question)
+		r.Back = "/ask?q=" + url.QueryEscape(at.Question) + at.In.query()
+		if at.Engine != "" {
+			r.Back += "&engine=" + url.QueryEscape(at.Engine)
+		}
 	}
 	for _, m := range merged(at.Marks) {
 		there := at
@@ -197,7 +274,7 @@ func NewRead(d *api.Document, text string, at ReadAt) *Read {
 		}})
 	}
 	for _, h := range d.Headings {
-		there := ReadAt{Index: at.Index, ID: at.ID, Question: at.Question, From: h.Byte}
+		there := ReadAt{In: at.In, ID: at.ID, Question: at.Question, Engine: at.Engine, From: h.Byte}
 		end := min(len(text), h.Byte+len(h.Text))
 		if end > h.Byte && text[h.Byte:end] == h.Text {
 			there.Span = [2]int{h.Byte, end}
@@ -221,7 +298,7 @@ func (r *Read) ShowText(text string, at ReadAt, pages []int, from int) {
 		start, end = Window(text, min(from+windowBytes/4, len(text)))
 	}
 	r.Pieces = Pieces(text, start, end, at.Marks, at.Span, pages)
-	step := ReadAt{Index: at.Index, ID: at.ID, Question: at.Question}
+	step := ReadAt{In: at.In, ID: at.ID, Question: at.Question, Engine: at.Engine}
 	if start > 0 {
 		step.From = max(1, start-windowBytes)
 		r.Earlier = ReadPath(step)
@@ -251,7 +328,7 @@ func pageOf(at int, pages []int) int {
 // ShowPage fills in the picture of a page; its boxes are the caller's to add.
 func (r *Read) ShowPage(at ReadAt, page int) {
 	r.PageView, r.Page, r.PageBefore, r.PageAfter = true, page, page-1, page+1
-	r.PageImage = "/api/" + api.Version + "/indexes/" + url.PathEscape(at.Index) + "/documents/" + at.ID +
+	r.PageImage = "/api/" + api.Version + "/indexes/" + url.PathEscape(at.In.Name) + "/documents/" + at.ID +
 		"/pages/" + strconv.Itoa(page) + "/image.png"
 	there := at
 	there.Page = 0

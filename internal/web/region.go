@@ -9,6 +9,7 @@ import (
 
 // RegionPage is a picture whose parts are named, or pictures to choose from.
 type RegionPage struct {
+	In                           In
 	Image, ID, Name, Labels, Box string
 	Width, Height                int
 	Boxes                        []api.PageBox
@@ -29,29 +30,32 @@ type NamedRegion struct {
 
 // NamedLabel is a name and how well it fits.
 type NamedLabel struct {
-	Text    string
-	Score   float64
-	Percent int
+	Text, Similarity string
+	Score            float64
+	Percent          int
 }
 
 // RegionOf shows a picture of the index to be painted on.
-func RegionOf(index string, d *api.Document, labels, box string) RegionPage {
-	l := LookAt(index, d, "")
+func RegionOf(in In, d *api.Document, labels, box string) RegionPage {
+	l := LookAt(in, d, "")
 	return RegionPage{
 		Image: l.Image, ID: l.ID, Name: l.Name, Width: l.Width, Height: l.Height, Labels: labels, Box: box,
+		In: in,
 	}
 }
 
 // Found fills in what was found.
-func (p *RegionPage) Found(index string, r *api.RegionResult) {
+func (p *RegionPage) Found(r *api.RegionResult) {
 	p.Took = Took(r.TookMS)
 	for _, one := range r.Regions {
 		n := NamedRegion{Mask: one.Mask, Dice: strconv.FormatFloat(one.Dice, 'f', 2, 64), Heat: one.Heat}
 		for _, l := range one.Labels {
-			n.Labels = append(n.Labels, NamedLabel{l.Text, l.Score, int(100*l.Score + 0.5)})
+			n.Labels = append(n.Labels, NamedLabel{
+				Text: l.Text, Similarity: strconv.FormatFloat(l.Similarity, 'f', 3, 64), Score: l.Score, Percent: int(100*l.Score + 0.5),
+			})
 		}
 		for _, h := range one.Similar {
-			n.Similar = append(n.Similar, NewTile(index, h.ImageHit.ID, h.ImageHit.Path, h.ImageHit.Image))
+			n.Similar = append(n.Similar, NewTile(p.In, h.ImageHit.ID, h.ImageHit.Path, h.ImageHit.Image))
 		}
 		p.Regions = append(p.Regions, n)
 		p.Boxes = append(p.Boxes, api.PageBox{

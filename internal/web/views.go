@@ -10,8 +10,52 @@ import (
 	"evident/api"
 )
 
+// In is the index that a page is about.
+type In struct {
+	Name  string
+	Other bool // it is not the server's first: addresses name it
+}
+
+// query adds the index to an address that has a query already.
+func (in In) query() string {
+	if !in.Other {
+		return ""
+	}
+	return "&index=" + url.QueryEscape(in.Name)
+}
+
+// Param is the index as forms send it; "" for the first.
+func (in In) Param() string {
+	if !in.Other {
+		return ""
+	}
+	return in.Name
+}
+
 // Box is the field that questions are asked in.
-type Box struct{ Label, Value string }
+type Box struct {
+	Label, Value string
+	In           In
+	Engine       string // that is chosen
+	Engines      []Engine
+}
+
+// Engine is a method that answers.
+type Engine struct {
+	Name, Words string
+	Missing     bool // the index has nothing for it
+}
+
+// NewBox is a field for questions to an index, with or without phrases.
+func NewBox(in In, question, engine string, phrases bool) Box {
+	return Box{
+		Label: "Question", Value: question, In: in, Engine: engine, Engines: []Engine{
+			{Name: "auto", Words: "phrases find too, the reader answers"},
+			{Name: "mix", Words: "words find, the reader answers"},
+			{Name: "phrase", Words: "phrases answer alone", Missing: !phrases},
+		},
+	}
+}
 
 // Start is what the first page shows.
 type Start struct {
@@ -85,24 +129,25 @@ type Tile struct {
 }
 
 // NewAnswered turns an answer into cards.
-func NewAnswered(a *api.Answer, index string) *Answered {
+func NewAnswered(a *api.Answer, in In, engine string) *Answered {
 	out := &Answered{
 		Abstained: a.Abstained, Engine: a.Engine, Took: Took(a.TookMS),
 		Reason: sentence(a.Reason),
 	}
+	from := ReadAt{In: in, Question: a.Question, Engine: engine}
 	for _, h := range a.Nearest {
-		out.Nearest = append(out.Nearest, NewHit(h, index, a.Question))
+		out.Nearest = append(out.Nearest, NewHit(h, in, a.Question))
 	}
 	for _, c := range a.Answers {
 		t := c.Evidence.Text
 		card := Card{
-			Place: newPlace(&c.Evidence, index, a.Question, spans(&c)),
+			Place: newPlace(&c.Evidence, from, spans(&c)),
 			Text:  c.Text, Prefix: t.Prefix, Exact: t.Exact, Suffix: t.Suffix,
 			Percent: int(100*c.Score + 0.5), Likely: likely(c.Score), Why: c.Why,
 			Citation: Citation(&c.Evidence),
 		}
 		for i := range c.Also {
-			card.Also = append(card.Also, newPlace(&c.Also[i], index, a.Question, spans(&c)))
+			card.Also = append(card.Also, newPlace(&c.Also[i], from, spans(&c)))
 		}
 		out.Cards = append(out.Cards, card)
 	}
@@ -137,22 +182,21 @@ func spans(c *api.Candidate) map[string][][2]int {
 	return out
 }
 
-func newPlace(e *api.Evidence, index, question string, all map[string][][2]int) Place {
+func newPlace(e *api.Evidence, from ReadAt, all map[string][][2]int) Place {
+	from.ID, from.Span, from.Marks = e.Source.ID, e.Text.Byte, all[e.Source.ID]
 	return Place{
 		File: NewFile(e.Source.Path), Heading: e.Text.Heading, Page: e.Text.Page, Stale: e.Source.Stale,
 		Start: e.Text.Byte[0], End: e.Text.Byte[1],
-		Read: ReadPath(ReadAt{
-			Index: index, ID: e.Source.ID, Span: e.Text.Byte, Marks: all[e.Source.ID], Question: question,
-		}),
+		Read: ReadPath(from),
 	}
 }
 
 // NewHit turns a passage into what is shown.
-func NewHit(h api.Hit, index, question string) Hit {
+func NewHit(h api.Hit, in In, question string) Hit {
 	hit := Hit{
 		Text: strings.Join(strings.Fields(h.Passage.Text), " "), File: NewFile(h.Path), Page: h.Passage.Page,
 		Heading: h.Passage.Heading, Why: h.Why,
-		Read: ReadPath(ReadAt{Index: index, ID: h.ID, Span: h.Passage.Byte, Question: question}),
+		Read: ReadPath(ReadAt{In: in, ID: h.ID, Span: h.Passage.Byte, Question: question}),
 	}
 	if h.Why != nil {
 		hit.Score = strconv.FormatFloat(h.Score, 'f', 2, 64)
@@ -162,12 +206,14 @@ func NewHit(h api.Hit, index, question string) Hit {
 
 // ReadAt is a place in the reader.
 type ReadAt struct {
-	Index, ID string
-	Span      [2]int   // the marked one
-	Marks     [][2]int // others of the same document
-	Question  string   // to go back to
-	Page      int      // shown as a picture; 0 shows text
-	From      int      // byte that the shown text begins at; 0 chooses
+	In       In
+	ID       string
+	Engine   string   // that answered, where one was chosen
+	Span     [2]int   // the marked one
+	Marks    [][2]int // others of the same document
+	Question string   // to go back to
+	Page     int      // shown as a picture; 0 shows text
+	From     int      // byte that the shown text begins at; 0 chooses
 }
 
 // ReadPath is the address of a place in the reader.
@@ -183,6 +229,9 @@ func ReadPath(a ReadAt) string {
 	}
 	if a.Question != "" {
 		q.Set("q", a.Question)
+		if a.Engine != "" {
+			q.Set("engine", a.Engine)
+		}
 	}
 	if a.Page > 0 {
 		q.Set("page", strconv.Itoa(a.Page))
@@ -190,7 +239,7 @@ func ReadPath(a ReadAt) string {
 	if a.From > 0 {
 		q.Set("from", strconv.Itoa(a.From))
 	}
-	to := "/read/" + url.PathEscape(a.Index) + "/" + url.PathEscape(a.ID)
+	to := "/read/" + url.PathEscape(a.In.Name) + "/" + url.PathEscape(a.ID)
 	if len(q) > 0 {
 		to += "?" + q.Encode()
 	}
@@ -219,12 +268,12 @@ func Citation(e *api.Evidence) string {
 const thumbSide = 360
 
 // NewTile turns a picture into a tile.
-func NewTile(index, id, name string, size api.HitImage) Tile {
-	at := "/api/" + api.Version + "/indexes/" + url.PathEscape(index) + "/documents/" + id
+func NewTile(in In, id, name string, size api.HitImage) Tile {
+	at := "/api/" + api.Version + "/indexes/" + url.PathEscape(in.Name) + "/documents/" + id
 	return Tile{
-		Path: name, Name: filepath.Base(name), Look: "/look?image=" + id,
-		Region: "/region?image=" + id,
-		Like:   "/search?kind=images&like=" + id,
+		Path: name, Name: filepath.Base(name), Look: "/look?image=" + id + in.query(),
+		Region: "/region?image=" + id + in.query(),
+		Like:   "/search?kind=images&like=" + id + in.query(),
 		Thumb:  at + "/image?side=" + strconv.Itoa(thumbSide), Width: size.Width, Height: size.Height,
 	}
 }

@@ -26,7 +26,9 @@ type Page struct {
 	View     string // name of its template: "ask"
 	Title    string // of the window; "" for the start
 	SignedIn bool   // the browser holds a key
-	Body     any    // what the template shows
+	In       In     // the index that it is about
+	Indexes  []string
+	Body     any // what the template shows
 }
 
 // view is a place in the navigation.
@@ -40,9 +42,15 @@ var views = []view{
 	{Name: "Search", Path: "/search"},
 	{Name: "Look", Path: "/look"},
 	{Name: "Region", Path: "/region"},
+	{Name: "Evaluate", Path: "/evaluate"},
 	{Name: "Library", Path: "/library"},
 	{Name: "Jobs", Path: "/jobs"},
 	{Name: "Status", Path: "/status"},
+}
+
+// ofIndexes are the views that are about an index.
+var ofIndexes = map[string]bool{
+	"start": true, "ask": true, "search": true, "look": true, "region": true, "library": true, "evaluate": true,
 }
 
 // Views lists the places of the navigation, and which one the page is at.
@@ -50,16 +58,25 @@ func (p Page) Views() []view {
 	out := append([]view{}, views...)
 	for i := range out {
 		out[i].Here = out[i].Path == "/"+p.View
+		if q := p.In.query(); q != "" && ofIndexes[out[i].Path[1:]] {
+			out[i].Path += "?" + q[1:]
+		}
 	}
 	return out
 }
+
+// Choose says whether the page lets one choose among indexes.
+func (p Page) Choose() bool { return len(p.Indexes) > 1 && ofIndexes[p.View] }
 
 // Pages is the templates, read.
 type Pages struct{ byView map[string]*template.Template }
 
 // Load reads the templates.
 func Load() (*Pages, error) {
-	functions := template.FuncMap{"number": number, "size": Size}
+	functions := template.FuncMap{
+		"number": number, "size": Size, "task": TaskWords, "at": at,
+		"percent": func(share float64) float64 { return 100 * share },
+	}
 	layout, err := template.New("layout").Funcs(functions).ParseFS(templateFiles, "templates/layout.html")
 	if err != nil {
 		return nil, fmt.Errorf("read templates: %w", err)
@@ -109,6 +126,9 @@ func Static(name string) (content []byte, media, tag string, ok bool) {
 	sum := sha256.Sum256(content)
 	return content, media, hex.EncodeToString(sum[:8]), true
 }
+
+// at is where a percentage stands on a line from 2 to 102.
+func at(percent float64) string { return strconv.FormatFloat(2+min(max(percent, 0), 100), 'f', 1, 64) }
 
 // number shows a number of an explanation.
 func number(v float64) string { return strconv.FormatFloat(v, 'f', 4, 64) }

@@ -89,7 +89,7 @@ func TestCitation(t *testing.T) {
 }
 
 func TestReadPath(t *testing.T) {
-	got := ReadPath(ReadAt{Index: "a/b", ID: "0f", Span: [2]int{3, 9}, Marks: [][2]int{{3, 9}, {20, 25}}, Question: "who & why?"})
+	got := ReadPath(ReadAt{In: In{Name: "a/b"}, ID: "0f", Span: [2]int{3, 9}, Marks: [][2]int{{3, 9}, {20, 25}}, Question: "who & why?"})
 	want := "/read/a%2Fb/0f?mark=3-9&mark=20-25&q=who+%26+why%3F&span=3-9#here"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -108,7 +108,7 @@ func TestPagesAreSafe(t *testing.T) {
 		Answer: NewAnswered(&api.Answer{Engine: "mix", Answers: []api.Candidate{{
 			Text: evil, Score: 0.5, Why: api.Why{Label: evil},
 			Evidence: api.Evidence{Source: api.Source{Path: evil, ID: "0f"}, Text: api.Quotation{Exact: evil, Prefix: evil, Heading: evil}},
-		}}}, "default"),
+		}}}, In{Name: "default"}, ""),
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,7 @@ for (const form of $$("form[data-swap]")) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const query = new URLSearchParams(new FormData(form));
+    if (query.get("engine") === "auto") query.delete("engine"); // what is asked for anyway
     swap(`${form.action}?${query}`, true);
   });
 }
@@ -63,8 +64,8 @@ addEventListener("popstate", () => {
   if (!form || !$("[data-results]")) return;
   const query = new URLSearchParams(location.search);
   for (const field of form.elements) {
-    if (field.type === "radio") field.checked = (query.get(field.name) ?? "text") === field.value;
-    else if (field.name) field.value = query.get(field.name) ?? "";
+    if (field.type === "radio") field.checked = (query.get(field.name) ?? form.elements[field.name][0].value) === field.value;
+    else if (field.name && field.type !== "hidden") field.value = query.get(field.name) ?? "";
   }
   swap(location.href, false);
 });

@@ -9,9 +9,10 @@ for (const card of document.querySelectorAll("[data-job]")) {
     bar.max = job.progress.total || 1;
     bar.value = job.progress.done;
     card.querySelector("[data-state]").textContent = job.state;
+    const skipped = job.progress.skipped ? `, ${job.progress.skipped} skipped` : "";
     const left = job.progress.seconds_left ? `, about ${Math.ceil(job.progress.seconds_left)} s left` : "";
     card.querySelector("[data-words]").textContent =
-      `${job.progress.done} of ${job.progress.total} files, ${job.progress.skipped} skipped${left}`;
+      `${job.progress.done} of ${job.progress.total} ${job.progress.unit}${skipped}${left}`;
   });
   for (const end of ["result", "error"]) {
     events.addEventListener(end, (event) => {

@@ -241,75 +241,171 @@ function start() {
     return { name: mask.name, png: btoa(text) };
   }
 
-  // ask compares the regions with the names. A newer stroke makes an older question moot.
-  async function ask() {
+  // ask compares the regions with the names, and on request finds pictures that show the same. A newer stroke makes an
+  // older question moot.
+  async function ask(similar) {
     const painted = masks.filter((mask) => !mask.empty);
-    if (!painted.length) return;
     pending?.abort();
+    if (!painted.length) { results.replaceChildren(); return; }
     const stop = pending = new AbortController();
     const begun = performance.now();
     results.setAttribute("aria-busy", "true");
     try {
       const names = labels.value.split("\n").map((line) => line.trim()).filter(Boolean);
-      const body = { image: root.dataset.image, masks: await Promise.all(painted.map(wire)) };
+      const body = { image: root.dataset.image, index: root.dataset.index, masks: await Promise.all(painted.map(wire)) };
       if (names.length) body.labels = names;
+      if (similar) body.similar = similar;
       const answer = await fetch("/api/v1/regions", {
-        method: "POST", signal: stop.signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+        method: "POST", signal: stop.signal, body: JSON.stringify(body),
+        headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
       });
-      const found = await answer.json();
-      if (!answer.ok) throw new Error(`${found.detail}. ${found.hint ?? ""}`);
-      show(found, performance.now() - begun);
-    } catch (error) {
-      if (error.name !== "AbortError") {
-        const p = document.createElement("p");
-        p.className = "warn";
-        p.textContent = error.message;
-        results.replaceChildren(p);
+      if (!answer.ok) throw problem(await answer.json());
+      const cards = painted.map((mask) => newCard(mask.name));
+      for await (const event of events(answer.body)) {
+        if (event.name === "error") throw problem(event.data);
+        if (event.name === "partial") {
+          if (!cards[0].element.isConnected) results.replaceChildren(...cards.map((card) => card.element));
+          event.data.regions.forEach((region, i) => cards[i].step(event.data, region));
+        }
+        if (event.name === "result") show(event.data, cards, performance.now() - begun);
       }
+    } catch (error) {
+      if (error.name !== "AbortError") results.replaceChildren(element("p", "warn", error.message));
     } finally {
       if (pending === stop) results.removeAttribute("aria-busy");
     }
   }
 
-  function show(found, took) {
-    results.replaceChildren(...found.regions.map((region) => {
-      const card = document.createElement("section");
-      card.className = "card";
-      const title = document.createElement("h2");
-      title.textContent = region.mask;
-      card.append(title);
+  const problem = (p) => new Error(`${p.detail}. ${p.hint ?? ""}`);
+
+  // events reads an answer that comes as events.
+  async function* events(body) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = ""; ;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      rest += value;
+      for (let end; (end = rest.indexOf("\n\n")) >= 0; rest = rest.slice(end + 2)) {
+        const name = /^event: (.*)$/m.exec(rest.slice(0, end)), data = /^data: (.*)$/m.exec(rest.slice(0, end));
+        if (name && data) yield { name: name[1], data: JSON.parse(data[1]) };
+      }
+    }
+  }
+
+  function element(kind, className, text) {
+    const e = document.createElement(kind);
+    if (className) e.className = className;
+    if (text !== undefined) e.textContent = text;
+    return e;
+  }
+
+  // newCard shows a region: beside its bars the map of its vector, which moves while the vector is found and can be
+  // gone through afterwards.
+  function newCard(name) {
+    const card = element("section", "card found"), live = element("figure", "live"), sheet = element("canvas");
+    const caption = element("figcaption", "small num"), slider = element("input"), bars = element("div", "bars");
+    const scale = Math.min(1, 360 / Math.max(width, height)), steps = [];
+    sheet.width = Math.round(width * scale);
+    sheet.height = Math.round(height * scale);
+    sheet.setAttribute("role", "img");
+    slider.type = "range";
+    slider.min = 1;
+    slider.setAttribute("aria-label", `Step of finding the vector of ${name}`);
+    slider.addEventListener("input", () => drawStep(slider.value - 1));
+    live.append(sheet, caption);
+    card.append(element("h2", "", name), live, bars);
+
+    function drawStep(i) {
+      const { step, of, region } = steps[i], on = sheet.getContext("2d");
+      on.globalAlpha = 1;
+      on.fillStyle = "#000";
+      on.fillRect(0, 0, sheet.width, sheet.height);
+      on.globalAlpha = 0.55;
+      on.drawImage($("img"), 0, 0, sheet.width, sheet.height);
+      on.globalAlpha = 1;
+      on.drawImage(warm(atob(region.map), region.columns, region.rows), 0, 0, sheet.width, sheet.height);
+      const words = `step ${step} of ${of}, fits ${region.dice.toFixed(2)}`;
+      caption.textContent = words;
+      sheet.setAttribute("aria-label", `Where the vector of ${name} is seen: ${words}`);
+    }
+
+    return {
+      element: card, bars,
+      step(at, region) {
+        steps.push({ step: at.step, of: at.steps, region });
+        if (!matchMedia("(prefers-reduced-motion: reduce)").matches || at.step === at.steps) drawStep(steps.length - 1);
+      },
+      end() {
+        if (!steps.length) { live.remove(); return; }
+        drawStep(steps.length - 1);
+        slider.max = slider.value = steps.length;
+        live.append(slider);
+      },
+    };
+  }
+
+  // warm paints a map of bytes, the more the brighter.
+  function warm(bytes, columns, rows) {
+    const sheet = new OffscreenCanvas(columns, rows), on = sheet.getContext("2d"), pixels = on.createImageData(columns, rows);
+    for (let i = 0; i < bytes.length; i++) {
+      const v = bytes.charCodeAt ? bytes.charCodeAt(i) : bytes[i];
+      pixels.data.set([255, Math.min(255, 40 + v * 0.8), 40, Math.min(255, v * 1.6)], 4 * i);
+    }
+    on.putImageData(pixels, 0, 0);
+    return sheet;
+  }
+
+  function show(found, cards, took) {
+    found.regions.forEach((region, i) => {
+      const { bars } = cards[i];
       for (const label of region.labels) {
-        const bar = document.createElement("div");
-        bar.className = "bar";
-        const name = document.createElement("span"), value = document.createElement("progress"), percent = document.createElement("span");
-        name.textContent = label.text;
+        const bar = element("div", "bar"), value = element("progress"), score = `${Math.round(100 * label.score)} %`;
         value.max = 1;
         value.value = label.score;
         value.setAttribute("aria-label", label.text);
-        percent.className = "num";
-        percent.textContent = `${Math.round(100 * label.score)} %`;
-        bar.append(name, value, percent);
-        card.append(bar);
+        const similarity = element("span", "num small", label.similarity.toFixed(3));
+        similarity.title = "similarity";
+        bar.append(element("span", "", label.text), value, element("span", "num", score), similarity);
+        bars.append(bar);
       }
-      const fit = document.createElement("p");
-      fit.className = "small";
-      fit.textContent = `Its vector’s own map fits the region by ${region.dice.toFixed(2)}. `;
-      const button = document.createElement("button");
+      const fit = element("p", "small", `Its vector’s own map fits the region by ${region.dice.toFixed(2)}. `);
+      const button = element("button", "quiet", "Show the map");
       button.type = "button";
-      button.className = "quiet";
-      button.textContent = "Show the map";
       button.addEventListener("click", () => showHeat(region.heat));
       fit.append(button);
-      card.append(fit);
-      return card;
-    }));
-    const time = document.createElement("p");
-    time.className = "small took";
+      bars.append(fit);
+      if (region.similar?.length) bars.append(element("h3", "between", "Pictures that show the same"), tiles(region.similar));
+      cards[i].end();
+    });
+    results.replaceChildren(...cards.map((card) => card.element));
+    const time = element("p", "small took", `${Math.round(took)} ms`);
     time.dataset.took = Math.round(took);
-    time.textContent = `${Math.round(took)} ms`;
+    if (!found.regions[0].similar) {
+      const more = element("button", "quiet", "Find pictures that show the same");
+      more.type = "button";
+      more.addEventListener("click", () => ask(4));
+      results.append(more);
+    }
     results.append(time);
     const first = found.regions[0];
     say(first.labels.length ? `${first.mask}: ${first.labels[0].text}, ${Math.round(100 * first.labels[0].score)} %` : `${first.mask} is found`);
+  }
+
+  function tiles(hits) {
+    const list = element("ul", "tiles");
+    for (const { hit } of hits) {
+      const item = element("li", "tile"), link = element("a"), image = element("img");
+      const index = encodeURIComponent(root.dataset.index);
+      link.href = `/look?image=${hit.id}&index=${index}`;
+      image.src = `/api/v1/indexes/${index}/documents/${hit.id}/image?side=360`;
+      image.width = hit.image.width;
+      image.height = hit.image.height;
+      image.alt = hit.path.split(/[\\/]/).pop();
+      link.append(image);
+      item.append(link);
+      list.append(item);
+    }
+    return list;
   }
 
   async function showHeat(url) {
@@ -318,13 +414,8 @@ function start() {
     await grey.decode();
     const sheet = new OffscreenCanvas(grey.width, grey.height), on = sheet.getContext("2d");
     on.drawImage(grey, 0, 0);
-    const pixels = on.getImageData(0, 0, grey.width, grey.height);
-    for (let i = 0; i < pixels.data.length; i += 4) {
-      const v = pixels.data[i];
-      pixels.data.set([255, Math.min(255, 40 + v * 0.8), 40, Math.min(255, v * 1.6)], i);
-    }
-    on.putImageData(pixels, 0, 0);
-    heat = sheet;
+    const pixels = on.getImageData(0, 0, grey.width, grey.height).data;
+    heat = warm(Uint8Array.from({ length: pixels.length / 4 }, (_, i) => pixels[4 * i]), grey.width, grey.height);
     draw();
     say("The map is shown over the picture");
   }
