@@ -31,12 +31,13 @@ func (x *Index) Explain(question string, doc uint32) (Explanation, error) {
 			if x.parts[pl.part] != p {
 				continue
 			}
-			c := newCursor(0, pl, q.weight)
+			var c cursor
+			c.reset(&pl, q.weight, p.codes)
 			c.seek(local)
 			if c.broken {
 				return Explanation{}, p.brokenList(pl.term)
 			}
-			if c.doc == local {
+			if c.doc == local && c.on {
 				share := q.score(c.tf(), p.codes[local])
 				sum += float64(share)
 				details = append(details, x.explainTerm(q, share, c.tf(), p.codes[local]))

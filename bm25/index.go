@@ -27,6 +27,8 @@ type Index struct {
 	lengths  *lengthTable
 	docs     uint32 // numbered, deleted ones included
 	live     uint32
+
+	spare sync.Pool // of *maxScore: memory of searches that have ended
 }
 
 // part is a Part prepared for searching.
@@ -102,13 +104,13 @@ func (p *part) isDeleted(doc uint32) bool {
 }
 
 // countLive returns how many live documents have the term.
-func (p *part) countLive(term int, l *list) (uint32, error) {
+func (p *part) countLive(e *entry, l *list) (uint32, error) {
 	if p.deleted == nil {
 		return l.df, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n, ok := p.liveDF[term]; ok {
+	if n, ok := p.liveDF[e.number]; ok {
 		return n, nil
 	}
 	var docs, tfs [blockLen]uint32
@@ -116,7 +118,7 @@ func (p *part) countLive(term int, l *list) (uint32, error) {
 	for block := range l.blocks() {
 		n, ok := l.decode(block, &docs, &tfs)
 		if !ok {
-			return 0, p.brokenList(term)
+			return 0, p.brokenList(e.name)
 		}
 		for _, doc := range docs[:n] {
 			if p.isDeleted(doc) {
@@ -124,7 +126,7 @@ func (p *part) countLive(term int, l *list) (uint32, error) {
 			}
 		}
 	}
-	p.liveDF[term] = live
+	p.liveDF[e.number] = live
 	return live, nil
 }
 
@@ -149,7 +151,7 @@ type queryTerm struct {
 // partList is a term's postings in one part.
 type partList struct {
 	part int
-	term int
+	term []byte
 	list list
 }
 
@@ -168,20 +170,20 @@ func (x *Index) prepare(terms []string) ([]queryTerm, error) {
 	known := query[:0]
 	for _, q := range query {
 		for i, p := range x.parts {
-			number, ok := p.find(q.term)
+			e, ok := p.find(q.term)
 			if !ok {
 				continue
 			}
-			l, err := p.list(number)
+			l, err := p.list(&e)
 			if err != nil {
 				return nil, err
 			}
-			live, err := p.countLive(number, &l)
+			live, err := p.countLive(&e, &l)
 			if err != nil {
 				return nil, err
 			}
 			q.df += uint64(live)
-			q.lists = append(q.lists, partList{i, number, l})
+			q.lists = append(q.lists, partList{i, e.name, l})
 		}
 		if q.df == 0 {
 			continue

@@ -59,7 +59,8 @@ type listWriter struct {
 //	block   = width of gaps u8, width of (tf-1) u8, [impacts], gaps, (tf-1), both bit-packed
 //	impacts = count u8, then per pair: length code u8, tf uvarint
 //
-// A gap is the distance to the previous document less one.
+// A gap is the distance to the previous document less one. Where it is not longer, a bitmap from the
+// first document that the block could hold to its last stands for the gaps, and their width is asBitmap.
 func (w *listWriter) append(dst []byte, docs, tfs []uint32, codes []byte) []byte {
 	w.impacts = frontier(w.impacts, &w.best, docs, tfs, codes)
 	dst = appendImpacts(dst, w.impacts)
@@ -81,19 +82,43 @@ func (w *listWriter) append(dst []byte, docs, tfs []uint32, codes []byte) []byte
 func (w *listWriter) appendBlock(next uint32, docs, tfs []uint32, codes []byte, impacts bool) {
 	var gaps, counts [blockLen]uint32
 	var gapBits, countBits uint32
+	base := next
 	for i, doc := range docs {
 		gaps[i], counts[i] = doc-next, tfs[i]-1
 		gapBits, countBits = gapBits|gaps[i], countBits|counts[i]
 		next = doc + 1
 	}
 	gapWidth, countWidth := bits.Len32(gapBits), bits.Len32(countBits)
-	w.body = append(w.body, byte(gapWidth), byte(countWidth))
+	// Of a list of one block the last document is not known beforehand, so it has no bitmap.
+	bitmap := impacts && int(docs[len(docs)-1]-base)/8+1 <= packedLen(len(docs), gapWidth)
+	if bitmap {
+		w.body = append(w.body, asBitmap, byte(countWidth))
+	} else {
+		w.body = append(w.body, byte(gapWidth), byte(countWidth))
+	}
 	if impacts {
 		w.impacts = frontier(w.impacts, &w.best, docs, tfs, codes)
 		w.body = appendImpacts(w.body, w.impacts)
 	}
-	w.body = appendPacked(w.body, gaps[:len(docs)], gapWidth)
+	if bitmap {
+		w.body = appendBitmap(w.body, base, docs)
+	} else {
+		w.body = appendPacked(w.body, gaps[:len(docs)], gapWidth)
+	}
 	w.body = appendPacked(w.body, counts[:len(docs)], countWidth)
+}
+
+// asBitmap stands in the place of the width of gaps.
+const asBitmap = 0x80
+
+// appendBitmap writes a bit for each document from base to the last of docs.
+func appendBitmap(dst []byte, base uint32, docs []uint32) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, int(docs[len(docs)-1]-base)/8+1)...)
+	for _, doc := range docs {
+		dst[at+int(doc-base)/8] |= 1 << ((doc - base) % 8)
+	}
+	return dst
 }
 
 func appendImpacts(dst []byte, impacts []impact) []byte {
@@ -144,7 +169,8 @@ func unpack(dst []uint32, src []byte, width int) {
 type list struct {
 	documents uint32 // of the segment; every posting is below
 	df        uint32
-	size      int // bytes of the list proper
+	inline    []byte // of a short list: all there is
+	size      int    // bytes of the list proper
 	data      []byte
 	impacts   []byte // of the whole list, encoded
 	table     []byte // empty when there is one block
@@ -197,42 +223,114 @@ func (l *list) block(block int) (data []byte, size int, ok bool) {
 	return l.data[at:], l.size - at, true
 }
 
-// decode unpacks the documents and frequencies of a block and returns their number. It reports
-// false when the block is damaged: then nothing may be used.
-func (l *list) decode(block int, docs, tfs *[blockLen]uint32) (int, bool) {
+// packedBlock is a block of a list, taken apart but not decoded.
+type packedBlock struct {
+	n          int
+	base, last uint32 // documents that it can hold: both included; the last of a single block is not known
+	single     bool
+	gaps       []byte // reaches listSlack bytes past the gaps; a bitmap ends with its last byte
+	gapWidth   int    // or asBitmap
+	counts     []byte // tf less one, and listSlack bytes
+	countWidth int
+}
+
+// open takes a block apart. It reports false when its parts do not lie within the list.
+func (l *list) open(block int) (b packedBlock, ok bool) {
 	data, size, ok := l.block(block)
 	if !ok {
-		return 0, false
+		return b, false
 	}
-	n := min(int(l.df)-block*blockLen, blockLen)
-	gapWidth, countWidth := int(data[0]), int(data[1])
+	b.n, b.single = min(int(l.df)-block*blockLen, blockLen), len(l.table) == 0
+	b.gapWidth, b.countWidth, b.last = int(data[0]), int(data[1]), l.last(block)
+	if block > 0 {
+		b.base = l.last(block-1) + 1
+	}
 	at := 2
-	if len(l.table) > 0 {
+	if !b.single {
 		skip, ok := impactsLen(data[2:size])
 		if !ok {
-			return 0, false
+			return b, false
 		}
 		at += skip
 	}
-	counts := at + packedLen(n, gapWidth)
-	if gapWidth > 32 || countWidth > 32 || counts+packedLen(n, countWidth) > size {
-		return 0, false
+	gapBytes := packedLen(b.n, b.gapWidth)
+	switch {
+	case b.last < b.base || b.last >= l.documents || b.countWidth > 32:
+		return b, false
+	case b.gapWidth == asBitmap:
+		gapBytes = int(b.last-b.base)/8 + 1
+	case b.gapWidth > 32:
+		return b, false
 	}
-	unpack(docs[:n], data[at:], gapWidth)
-	unpack(tfs[:n], data[counts:], countWidth)
-	next := uint64(0)
-	if block > 0 {
-		next = uint64(l.last(block-1)) + 1
+	counts := at + gapBytes
+	if counts+packedLen(b.n, b.countWidth) > size {
+		return b, false
 	}
-	for i := range n {
-		next += uint64(docs[i])
-		docs[i] = uint32(next)
-		tfs[i]++
-		next++
+	b.gaps, b.counts = data[at:], data[counts:]
+	if b.gapWidth == asBitmap {
+		b.gaps = data[at:counts]
+		set := 0
+		for _, bits8 := range b.gaps {
+			set += bits.OnesCount8(bits8)
+		}
+		top := (b.last - b.base) % 8
+		return b, !b.single && set == b.n && b.gaps[len(b.gaps)-1]>>top == 1
+	}
+	return b, true
+}
+
+// docs unpacks the documents. It reports false where they do not end as the table says.
+func (b *packedBlock) docs(docs *[blockLen]uint32) bool {
+	if b.gapWidth == asBitmap {
+		n := 0
+		for i, bits8 := range b.gaps {
+			for ; bits8 != 0; bits8 &= bits8 - 1 {
+				docs[n&(blockLen-1)] = b.base + uint32(8*i+bits.TrailingZeros8(bits8))
+				n++
+			}
+		}
+		return true // their number was right
 	}
 	// The gaps are not negative, so if the last document is in range, all of them are.
-	ok = next <= uint64(l.documents) && (len(l.table) == 0 || docs[n-1] == l.last(block))
-	return n, ok
+	last := unpackRising(docs[:b.n], b.gaps, b.gapWidth, b.base)
+	return last == uint64(b.last) || b.single && last <= uint64(b.last)
+}
+
+// unpackRising is [unpack] of gaps: it writes the numbers they lead to from base on, and returns the last.
+func unpackRising(dst []uint32, src []byte, width int, base uint32) uint64 {
+	next := uint64(base)
+	mask := uint64(1)<<width - 1
+	at := 0
+	for i := range dst {
+		next += binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7) & mask
+		dst[i] = uint32(next)
+		next++
+		at += width
+	}
+	return next - 1
+}
+
+// tf is the term frequency of the i-th posting.
+func (b *packedBlock) tf(i int) uint32 {
+	at := i * b.countWidth
+	return uint32(binary.LittleEndian.Uint64(b.counts[at>>3:])>>(at&7)&(1<<b.countWidth-1)) + 1
+}
+
+// decode unpacks the documents and frequencies of a block and returns their number. It reports
+// false when the block is damaged: then nothing may be used.
+func (l *list) decode(block int, docs, tfs *[blockLen]uint32) (int, bool) {
+	if l.inline != nil {
+		return int(l.df), parseInline(l.inline, int(l.df), docs[:], tfs[:], l.documents)
+	}
+	b, ok := l.open(block)
+	if !ok || !b.docs(docs) {
+		return 0, false
+	}
+	unpack(tfs[:b.n], b.counts, b.countWidth)
+	for i := range b.n {
+		tfs[i]++
+	}
+	return b.n, true
 }
 
 // bound is the highest score that any posting of the block can have.

@@ -1,6 +1,10 @@
 package bm25
 
-import "slices"
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
 
 // noDoc is higher than every document number.
 const noDoc = 1<<32 - 1
@@ -27,19 +31,18 @@ func (x *Index) SearchTerms(terms []string, k int) ([]Hit, error) {
 		return nil, err
 	}
 	best := &collector{k: min(k, int(x.live)), threshold: -1}
+	m, _ := x.spare.Get().(*maxScore)
+	if m == nil {
+		m = new(maxScore)
+	}
+	m.best = best
 	for i, p := range x.parts {
-		m := maxScore{part: p, best: best, shares: make([]float32, len(query))}
-		for slot, q := range query {
-			for _, pl := range q.lists {
-				if pl.part == i {
-					m.cursors = append(m.cursors, newCursor(slot, pl, q.weight))
-				}
-			}
-		}
+		m.begin(p, i, query)
 		if err := m.run(); err != nil {
-			return nil, err
+			return nil, err // and m is not used again
 		}
 	}
+	x.spare.Put(m)
 	return best.ranked(), nil
 }
 
@@ -97,154 +100,257 @@ func (c *collector) ranked() []Hit {
 }
 
 // maxScore is one run of MaxScore (Turtle and Flood 1995) with block bounds (Ding and Suel 2011,
-// Mallia et al. 2017) over the lists of one part.
+// Mallia et al. 2017) over the lists of one part, a window of documents at a time.
 //
 // The cursors are sorted by the highest score they can give. While the threshold rises, the first
 // ones become optional: all of them together cannot lift a document into the best k. Candidates
-// come from the others only, the essential ones; optional lists are looked up for a candidate as
-// long as it can still win.
+// come from the others only, the essential ones. In each window the same is done once more with the
+// highest scores within it, from the bounds of the blocks; a window whose bounds do not add up is not
+// opened at all. The essential lists of a window are added up one after the other, each in one loop;
+// then the optional ones are looked up for the documents that can still win.
 type maxScore struct {
 	part      *part
 	best      *collector
-	cursors   []*cursor // by rising limit
-	limits    []float64 // limits[i] is the sum of the limits of cursors[:i]
-	essential int       // cursors[essential:] are
-	shares    []float32 // of the candidate, by slot in the question
+	cursors   []cursor
+	order     []*cursor // by rising limit
+	limits    []float64 // limits[i] is the sum of the limits of order[:i]
+	essential int       // order[essential:] are
+
+	local       []bounded // the cursors, by rising limit within the window
+	localLimits []float64
+	window      window
+	found       []candidate
 }
 
-// slack makes up for the rounding of float64 sums taken in different orders; shares are float32.
+// bounded is a cursor and its highest score within the window.
+type bounded struct {
+	*cursor
+	limit float32
+}
+
+// candidate is a document and the sum of its shares so far.
+type candidate struct {
+	doc uint32
+	sum float64
+}
+
+// windowLen is the most documents whose scores are added up at once.
+const windowLen = 4096
+
+// window is the sums of documents from start on.
+//
+// The sums of shares, which are float32, are exact in float64 as long as the largest share is less than
+// 2²⁵ times the smallest, so that they do not depend on the order in which lists are read; with an idf
+// between ln(1+1/2N) and ln 2N they are in all but the oddest collections. Lucene, too, adds in float64
+// and rounds once.
+type window struct {
+	start uint32
+	sums  [windowLen]float64
+	set   [windowLen / 64]uint64
+}
+
+func (w *window) add(doc uint32, share float32) {
+	at := doc - w.start
+	w.sums[at] += float64(share)
+	w.set[at/64] |= 1 << (at % 64)
+}
+
+// slack makes up for the rounding of float64 sums of bounds.
 const slack = 1 + 1e-12
 
 // canWin reports whether a document whose shares add up to at most bound can enter the best k.
-func (m *maxScore) canWin(bound float64) bool { return float32(bound*slack) > m.best.threshold }
+func (m *maxScore) canWin(bound float64) bool { return bound*slack > float64(m.best.threshold) }
+
+// begin takes up the lists of a part.
+func (m *maxScore) begin(p *part, number int, query []queryTerm) {
+	m.part, m.cursors, m.order = p, slices.Grow(m.cursors[:0], len(query))[:0], m.order[:0]
+	for i := range query {
+		q := &query[i]
+		for j := range q.lists {
+			if pl := &q.lists[j]; pl.part == number {
+				m.cursors = m.cursors[:len(m.cursors)+1]
+				m.cursors[len(m.cursors)-1].reset(pl, q.weight, p.codes)
+			}
+		}
+	}
+	for i := range m.cursors {
+		m.order = append(m.order, &m.cursors[i])
+	}
+	slices.SortStableFunc(m.order, func(a, b *cursor) int { return cmp.Compare(a.limit, b.limit) })
+	m.limits = append(m.limits[:0], 0)
+	for i, c := range m.order {
+		m.limits = append(m.limits, m.limits[i]+float64(c.limit))
+	}
+	m.essential = 0
+}
 
 func (m *maxScore) run() error {
-	if len(m.cursors) == 0 {
-		return nil
-	}
-	slices.SortStableFunc(m.cursors, func(a, b *cursor) int {
-		switch {
-		case a.limit < b.limit:
-			return -1
-		case a.limit > b.limit:
-			return 1
+	for {
+		for m.essential < len(m.order) && !m.canWin(m.limits[m.essential+1]) {
+			m.essential++
 		}
-		return 0
-	})
-	m.limits = make([]float64, len(m.cursors)+1)
-	for i, c := range m.cursors {
-		m.limits[i+1] = m.limits[i] + float64(c.limit)
-		c.seek(0)
-	}
-	m.raise()
-	for m.essential < len(m.cursors) {
-		doc := m.candidate()
-		if doc == noDoc {
+		from := m.next()
+		if from == noDoc {
 			break
 		}
-		if next := m.skip(doc); next > doc {
-			for _, c := range m.cursors[m.essential:] {
-				c.seek(next)
-			}
-			continue
+		to := m.windowEnd(from)
+		if m.bound(from, to) {
+			m.score(from, to)
 		}
-		m.evaluate(doc)
+		for _, c := range m.order[m.essential:] {
+			c.pass(to)
+		}
 	}
-	for _, c := range m.cursors {
-		if c.broken {
+	for i := range m.cursors {
+		if c := &m.cursors[i]; c.broken {
 			return m.part.brokenList(c.term)
 		}
 	}
 	return nil
 }
 
-// raise makes optional every list that the threshold allows to.
-func (m *maxScore) raise() {
-	for m.essential < len(m.cursors) && !m.canWin(m.limits[m.essential+1]) {
-		m.essential++
-	}
-}
-
-// candidate is the lowest document at which an essential cursor stands.
-func (m *maxScore) candidate() uint32 {
+// next is the lowest document that an essential cursor may come to.
+func (m *maxScore) next() uint32 {
 	doc := uint32(noDoc)
-	for _, c := range m.cursors[m.essential:] {
+	for _, c := range m.order[m.essential:] {
 		doc = min(doc, c.doc)
 	}
 	return doc
 }
 
-// skip returns the next document that can win when doc cannot by the bounds of the blocks, and
-// doc when it can.
-func (m *maxScore) skip(doc uint32) uint32 {
-	if m.best.threshold < 0 {
-		return doc
-	}
-	bound, next := m.limits[m.essential], uint32(noDoc)
-	for _, c := range m.cursors[m.essential:] {
-		if c.doc == doc {
-			bound += float64(c.blockLimit())
-			next = min(next, c.blockLast+1)
-		} else {
-			next = min(next, c.doc)
+// windowMin is the length below which a window is not worth its bounds.
+const windowMin = 256
+
+// windowEnd chooses a window from a document on: to the end of the first block of an essential list
+// that ends, but neither too short nor, where several lists are added up, too long.
+func (m *maxScore) windowEnd(from uint32) uint32 {
+	to := m.part.documents
+	for _, c := range m.order[m.essential:] {
+		if c.doc != noDoc {
+			c.skipTo(max(from, c.doc))
+			to = min(to, max(c.blockLast, c.blockLast+1))
 		}
 	}
-	if m.canWin(bound) {
-		return doc
+	if m.essential+1 < len(m.order) {
+		to = min(max(to, min(from+windowMin, m.part.documents)), from+windowLen)
 	}
-	return next
+	return to
 }
 
-// evaluate scores doc and offers it, and moves the essential cursors past it.
-func (m *maxScore) evaluate(doc uint32) {
-	if m.part.isDeleted(doc) {
-		for _, c := range m.cursors[m.essential:] {
-			c.seek(doc + 1)
-		}
-		return
-	}
-	code := m.part.codes[doc]
+// bound sorts the cursors by their limits within a window and reports whether a document can win in it.
+func (m *maxScore) bound(from, to uint32) bool {
+	m.local = m.local[:0]
 	sum := 0.0
-	for _, c := range m.cursors[m.essential:] {
-		if c.doc == doc {
-			share := c.weight.score(c.tf(), code)
-			m.shares[c.slot] = share
-			sum += float64(share)
-			c.seek(doc + 1)
+	for _, c := range m.order {
+		limit := c.limit
+		if m.best.threshold >= 0 {
+			limit = c.limitWithin(from, to)
 		}
+		m.local = append(m.local, bounded{c, limit})
+		sum += float64(limit)
 	}
-	won := true
-	for i := m.essential - 1; i >= 0; i-- {
-		c := m.cursors[i]
-		if won = m.canWin(sum + m.limits[i+1]); !won {
-			break
+	if !m.canWin(sum) {
+		return false
+	}
+	slices.SortStableFunc(m.local, func(a, b bounded) int { return cmp.Compare(a.limit, b.limit) })
+	m.localLimits = append(m.localLimits[:0], 0)
+	for i, c := range m.local {
+		m.localLimits = append(m.localLimits, m.localLimits[i]+float64(c.limit))
+	}
+	return true
+}
+
+// score offers all documents of a window that can win.
+func (m *maxScore) score(from, to uint32) {
+	optional := 0
+	for optional < len(m.local) && !m.canWin(m.localLimits[optional+1]) {
+		optional++
+	}
+	if m.found = m.found[:0]; optional+1 == len(m.local) {
+		m.collectOne(m.local[optional].cursor, from, to, m.localLimits[optional])
+	} else {
+		m.window.start = from
+		for _, c := range m.local[optional:] {
+			c.addTo(&m.window, from, to, m.part.codes)
 		}
-		if c.doc < doc {
-			if c.skipTo(doc); !m.canWin(sum + m.limits[i] + float64(c.blockLimit())) {
-				won = false
-				break
+		m.collect(m.localLimits[optional])
+	}
+	for i := optional - 1; i >= 0 && len(m.found) > 0; i-- {
+		m.lookUp(&m.local[i], m.localLimits[i])
+	}
+	for _, f := range m.found {
+		m.best.offer(Hit{m.part.base + f.doc, float32(f.sum)})
+	}
+}
+
+// collect takes the documents of the window that can win when others add no more than rest, and clears it.
+func (m *maxScore) collect(rest float64) {
+	w := &m.window
+	for i, set := range w.set {
+		if set == 0 {
+			continue
+		}
+		w.set[i] = 0
+		for ; set != 0; set &= set - 1 {
+			at := uint32(64*i + bits.TrailingZeros64(set))
+			if sum := w.sums[at]; m.canWin(sum+rest) && !m.part.isDeleted(w.start+at) {
+				m.found = append(m.found, candidate{w.start + at, sum})
 			}
-			c.seek(doc)
-		}
-		if c.doc == doc {
-			share := c.weight.score(c.tf(), code)
-			m.shares[c.slot] = share
-			sum += float64(share)
+			w.sums[at] = 0
 		}
 	}
-	if won {
-		m.best.offer(Hit{m.part.base + doc, m.total()})
-		m.raise()
-	}
-	clear(m.shares)
 }
 
-// total adds the shares in the order of the question, so that the sum does not depend on the
-// order in which the lists were read; Lucene too adds in float64 and rounds once.
-func (m *maxScore) total() float32 {
-	sum := 0.0
-	for _, share := range m.shares {
-		sum += float64(share)
+// collectOne is collect for a single list.
+func (m *maxScore) collectOne(c *cursor, from, to uint32, rest float64) {
+	codes := m.part.codes
+	for c.seek(from); c.doc < to; c.seek(c.doc + 1) {
+		c.unpack()
+		at := c.at
+		for ; at < c.packed.n && c.docs[at] < to; at++ {
+			doc := c.docs[at]
+			share := float64(c.weight.score(c.tfAt(at), codes[doc]))
+			if m.canWin(share+rest) && !m.part.isDeleted(doc) {
+				m.found = append(m.found, candidate{doc, share})
+			}
+		}
+		c.at, c.doc = at-1, c.docs[at-1]
 	}
-	return float32(sum)
+}
+
+// lookUp adds the share of a list to the candidates, and drops those that cannot win any more when the
+// lists after it add no more than rest.
+func (m *maxScore) lookUp(c *bounded, rest float64) {
+	codes := m.part.codes
+	kept := m.found[:0]
+	for _, f := range m.found {
+		if !m.canWin(f.sum + float64(c.limit) + rest) {
+			continue
+		}
+		if c.doc < f.doc || c.doc == f.doc && !c.on {
+			if c.skipTo(f.doc); c.opened != c.block && !m.canWin(f.sum+rest+float64(c.blockLimit())) {
+				continue
+			}
+			c.seek(f.doc)
+		}
+		if c.doc == f.doc {
+			f.sum += float64(c.weight.score(c.tf(), codes[f.doc]))
+		}
+		if m.canWin(f.sum + rest) {
+			kept = append(kept, f)
+		}
+	}
+	m.found = kept
+}
+
+// addTo adds the shares of the documents from from to before to, and moves past them.
+func (c *cursor) addTo(w *window, from, to uint32, codes []byte) {
+	for c.seek(from); c.doc < to; c.seek(c.doc + 1) {
+		c.unpack()
+		at := c.at
+		for ; at < c.packed.n && c.docs[at] < to; at++ {
+			w.add(c.docs[at], c.weight.score(c.tfAt(at), codes[c.docs[at]]))
+		}
+		c.at, c.doc = at-1, c.docs[at-1]
+	}
 }

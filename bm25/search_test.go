@@ -277,16 +277,18 @@ func TestScoreIsTheFormula(t *testing.T) {
 	x := newIndex(t, Params{K1: 1.3, B: 0.6}, Part{Segment: build(t, z.texts(307, 19))})
 	s := x.parts[0]
 	average := float64(s.tokens) / float64(s.filled)
-	for term := range s.Terms() {
-		l, err := s.list(term)
+	next := s.walk()
+	for e, ok := next(); ok; e, ok = next() {
+		l, err := s.list(&e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := string(s.name(term))
+		name := string(e.name)
 		n, df := float64(s.filled), float64(l.df)
 		idf := math.Log(1 + (n-df+0.5)/(df+0.5))
 		for _, hit := range search(t, x, []string{name}, 1000) {
-			c := newCursor(0, partList{list: l}, weight{1, x.lengths})
+			var c cursor
+			c.reset(&partList{list: l}, weight{1, x.lengths}, s.codes)
 			c.seek(hit.Doc)
 			// All lengths here are below 24, where the byte is exact.
 			norm := 1.3 * (1 - 0.6 + 0.6*float64(s.length(hit.Doc))/average)

@@ -31,9 +31,7 @@ type Segment struct {
 	meta    int    // where the lists end
 	codes   []byte // length code by document
 	lengths []byte // u32 by document
-	offsets []byte // u32 by term, and one more
-	entries []byte // entryLen by term
-	names   []byte
+	dictionary
 
 	checked []atomic.Uint32 // one bit by term: its list has passed the checksum
 }
@@ -78,8 +76,9 @@ func (s *Segment) parse() error {
 		return s.damaged("it does not begin and end as a BM25 segment")
 	}
 	le := binary.LittleEndian
-	if v := le.Uint32(s.data[8:]); v != segmentVersion {
-		return s.damaged("segment version %d, this program reads version %d", v, segmentVersion)
+	version := le.Uint32(s.data[8:])
+	if version < 1 || version > segmentVersion {
+		return s.damaged("segment version %d, this program reads versions 1 to %d", version, segmentVersion)
 	}
 	footer := s.data[len(s.data)-footerLen:]
 	meta := le.Uint64(footer)
@@ -89,9 +88,11 @@ func (s *Segment) parse() error {
 	nameBytes := le.Uint32(footer[28:])
 
 	rest := len(s.data) - footerLen
-	sections := 5*uint64(s.documents) + 4*(uint64(s.terms)+1) + entryLen*uint64(s.terms) +
-		uint64(nameBytes)
-	if meta < headerLen || meta > uint64(rest) || uint64(rest)-meta != sections {
+	tables := 4*uint64(groupsOf(int(s.terms))) + uint64(nameBytes)
+	if version == 1 {
+		tables = 4*(uint64(s.terms)+1) + entryLen*uint64(s.terms) + uint64(nameBytes)
+	}
+	if meta < headerLen || meta > uint64(rest) || uint64(rest)-meta != 5*uint64(s.documents)+tables {
 		return s.damaged("its sections do not add up to its %d bytes", len(s.data))
 	}
 	s.meta = int(meta)
@@ -100,19 +101,16 @@ func (s *Segment) parse() error {
 	if sum != le.Uint32(s.data[len(s.data)-12:]) {
 		return s.damaged("wrong checksum of the dictionary")
 	}
-	at := s.meta
-	for _, part := range []struct {
-		field *[]byte
-		size  uint64
-	}{
-		{&s.codes, uint64(s.documents)},
-		{&s.lengths, 4 * uint64(s.documents)},
-		{&s.offsets, 4 * (uint64(s.terms) + 1)},
-		{&s.entries, entryLen * uint64(s.terms)},
-		{&s.names, uint64(nameBytes)},
-	} {
-		*part.field = s.data[at : at+int(part.size)]
-		at += int(part.size)
+	at := s.data[s.meta:rest]
+	take := func(n int) (part []byte) {
+		part, at = at[:n], at[n:]
+		return part
+	}
+	s.codes, s.lengths = take(int(s.documents)), take(4*int(s.documents))
+	if terms := int(s.terms); version == 1 {
+		s.dictionary = &flatDictionary{terms, take(4 * (terms + 1)), take(entryLen * terms), at}
+	} else {
+		s.dictionary = &groupedDictionary{terms, take(4 * groupsOf(terms)), at}
 	}
 	var err error
 	s.analyzer, err = AnalyzerNamed(string(bytes.TrimRight(footer[32:32+nameLen], "\x00")))
@@ -140,71 +138,56 @@ func (s *Segment) Analyzer() Analyzer { return s.analyzer }
 // length is the number of terms of a document.
 func (s *Segment) length(doc uint32) uint32 { return binary.LittleEndian.Uint32(s.lengths[4*doc:]) }
 
-// name is a term's text; damage that the checksum missed gives an empty one.
-func (s *Segment) name(term int) []byte {
-	start := binary.LittleEndian.Uint32(s.offsets[4*term:])
-	end := binary.LittleEndian.Uint32(s.offsets[4*term+4:])
-	if start > end || uint64(end) > uint64(len(s.names)) {
-		return nil
-	}
-	return s.names[start:end]
-}
-
-// find returns the number of a term, or false when no document has it.
-func (s *Segment) find(term string) (int, bool) {
-	low, high := 0, int(s.terms)
-	for low < high {
-		middle := int(uint(low+high) >> 1)
-		if string(s.name(middle)) < term {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low, low < int(s.terms) && string(s.name(low)) == term
-}
-
 // list returns the postings of a term and checks them when they are read for the first time.
-func (s *Segment) list(term int) (list, error) {
-	le := binary.LittleEndian
-	entry := s.entries[term*entryLen:][:entryLen]
-	at, size, df := le.Uint64(entry), le.Uint32(entry[8:]), le.Uint32(entry[12:])
-	if at > uint64(s.meta) || uint64(size) > uint64(s.meta)-at {
-		return list{}, s.damaged("the postings of %q lie outside", s.name(term))
-	}
-	data := s.data[at : at+uint64(size)+listSlack]
-	bit := uint32(1) << (term & 31)
-	if s.checked[term>>5].Load()&bit == 0 {
-		if crc32.Checksum(data[:size], castagnoli) != le.Uint32(entry[16:]) {
-			return list{}, s.damaged("wrong checksum of the postings of %q", s.name(term))
+func (s *Segment) list(e *entry) (list, error) {
+	if e.inline != nil {
+		var docs, tfs [inlineMax]uint32
+		if e.df == 0 || !parseInline(e.inline, int(e.df), docs[:], tfs[:], s.documents) {
+			return list{}, s.brokenList(e.name)
 		}
-		s.checked[term>>5].Or(bit)
+		return list{documents: s.documents, df: e.df, inline: e.inline}, nil
 	}
-	l, ok := parseList(data, int(size), df, s.documents)
+	if e.at > uint64(s.meta) || uint64(e.size) > uint64(s.meta)-e.at {
+		return list{}, s.damaged("the postings of %q lie outside", e.name)
+	}
+	data := s.data[e.at : e.at+uint64(e.size)+listSlack]
+	bit := uint32(1) << (e.number & 31)
+	if s.checked[e.number>>5].Load()&bit == 0 {
+		if crc32.Checksum(data[:e.size], castagnoli) != e.sum {
+			return list{}, s.damaged("wrong checksum of the postings of %q", e.name)
+		}
+		s.checked[e.number>>5].Or(bit)
+	}
+	l, ok := parseList(data, int(e.size), e.df, s.documents)
 	if !ok {
-		return list{}, s.brokenList(term)
+		return list{}, s.brokenList(e.name)
 	}
 	return l, nil
 }
 
 // brokenList is the error for postings that cannot be what was written.
-func (s *Segment) brokenList(term int) error {
-	return s.damaged("the postings of %q are inconsistent", s.name(term))
+func (s *Segment) brokenList(term []byte) error {
+	return s.damaged("the postings of %q are inconsistent", term)
 }
 
 // Verify checks every postings list, not only those that searches have read.
 func (s *Segment) Verify() error {
 	var docs, tfs [blockLen]uint32
-	for term := range int(s.terms) {
-		l, err := s.list(term)
+	next, read := s.walk(), 0
+	for e, ok := next(); ok; e, ok = next() {
+		read++
+		l, err := s.list(&e)
 		if err != nil {
 			return err
 		}
 		for block := range l.blocks() {
 			if _, ok := l.decode(block, &docs, &tfs); !ok {
-				return s.brokenList(term)
+				return s.brokenList(e.name)
 			}
 		}
+	}
+	if read != int(s.terms) {
+		return s.damaged("its dictionary ends after %d of %d terms", read, s.terms)
 	}
 	return nil
 }

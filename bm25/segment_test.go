@@ -96,29 +96,81 @@ func seal(data []byte) {
 		return
 	}
 	le := binary.LittleEndian
-	footer := data[len(data)-footerLen:]
-	meta, documents, terms := le.Uint64(footer), le.Uint32(footer[16:]), le.Uint32(footer[24:])
-	entries := meta + 5*uint64(documents) + 4*(uint64(terms)+1)
-	for at := entries; meta < uint64(len(data)) && at+entryLen <= uint64(len(data)); at += entryLen {
-		if at >= entries+entryLen*uint64(terms) {
-			break
-		}
-		start, size := le.Uint64(data[at:]), uint64(le.Uint32(data[at+8:]))
-		if start < uint64(len(data)) && size < uint64(len(data))-start {
-			le.PutUint32(data[at+16:], crc32.Checksum(data[start:start+size], castagnoli))
+	meta := le.Uint64(data[len(data)-footerLen:])
+	sealAll := func() {
+		if meta <= uint64(len(data)-12) {
+			sum := crc32.Checksum(data[:headerLen], castagnoli)
+			sum = crc32.Update(sum, castagnoli, data[meta:len(data)-12])
+			le.PutUint32(data[len(data)-12:], sum)
 		}
 	}
-	if meta <= uint64(len(data)-12) {
-		sum := crc32.Checksum(data[:headerLen], castagnoli)
-		sum = crc32.Update(sum, castagnoli, data[meta:len(data)-12])
-		le.PutUint32(data[len(data)-12:], sum)
+	sealAll()
+	s, err := Parse(data)
+	if err != nil {
+		return
+	}
+	old := make([]byte, 4)
+	next := s.walk()
+	for e, ok := next(); ok; e, ok = next() {
+		if e.inline != nil || e.at > uint64(len(data)) || uint64(e.size) > uint64(len(data))-e.at {
+			continue
+		}
+		le.PutUint32(old, e.sum)
+		sum := crc32.Checksum(data[e.at:e.at+uint64(e.size)], castagnoli)
+		if at := bytes.Index(data[meta:], old); at >= 0 && e.sum != sum { // the first such bytes: most often the right ones
+			le.PutUint32(data[meta+uint64(at):], sum)
+		}
+	}
+	sealAll()
+}
+
+// oldSegment is what version 1 of the format made of the texts of smallSegment.
+func oldSegment(t testing.TB) []byte {
+	t.Helper()
+	data, err := os.ReadFile("testdata/segment-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestOldSegmentsAreRead: a segment of version 1 answers, and merges, as one of this version.
+func TestOldSegmentsAreRead(t *testing.T) {
+	old, err := Parse(oldSegment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := Parse(smallSegment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := newZipf(1, 97)
+	for range 53 {
+		terms := z.text(9)
+		sameHits(t, fmt.Sprint(terms), search(t, newIndex(t, Params{}, Part{Segment: old}), terms, 31),
+			search(t, newIndex(t, Params{}, Part{Segment: fresh}), terms, 31))
+	}
+	if merged := merge(t, []Part{{Segment: old}}); !bytes.Equal(merged.data, fresh.data) {
+		t.Error("a merge of the old segment is not what is written now")
+	}
+	if fresh.Size() >= old.Size() {
+		t.Errorf("%d bytes, version 1 took %d", fresh.Size(), old.Size())
 	}
 }
 
 // TestSealedDamageIsHarmless changes bytes behind valid checksums: no error is promised then, but
 // nothing may crash or run away.
 func TestSealedDamageIsHarmless(t *testing.T) {
-	whole := smallSegment(t)
+	for _, whole := range [][]byte{smallSegment(t), oldSegment(t)} {
+		damageSealed(t, whole)
+	}
+}
+
+func damageSealed(t *testing.T, whole []byte) {
+	t.Helper()
 	for at := 0; at < len(whole); at += 3 + at%31 { // FuzzParse goes on from here
 		for _, flip := range []byte{0xff, 0x01, 0x80} {
 			data := bytes.Clone(whole)
@@ -133,6 +185,7 @@ func TestSealedDamageIsHarmless(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(smallSegment(f))
+	f.Add(oldSegment(f))
 	f.Add(build(f, nil).data)
 	f.Add(build(f, [][]string{{"w0"}, {}, {"w0", "w1", "w1"}}).data)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -11,10 +11,9 @@ import (
 // The fixed parts of a segment file; docs/format/bm25-segment.md draws the whole.
 const (
 	segmentMagic   = "evbm25\r\n"
-	segmentVersion = 1
+	segmentVersion = 2  // 1 had a flat dictionary and no bitmaps
 	headerLen      = 16 // magic, version u32, zero u32
 	footerLen      = 80
-	entryLen       = 20 // list offset u64, list bytes u32, df u32, checksum of the list u32
 	nameLen        = 32 // the analyser's name, padded with zeros
 )
 
@@ -27,15 +26,12 @@ type segmentWriter struct {
 	err     error
 	written int64
 
-	analyzer Analyzer
-	lengths  []uint32
-	codes    []byte
-	lists    listWriter
-	space    []byte // the list being packed
-	names    []byte
-	offsets  []byte // of names
-	entries  []byte
-	terms    uint32
+	analyzer   Analyzer
+	lengths    []uint32
+	codes      []byte
+	lists      listWriter
+	space      []byte // the list being packed
+	dictionary dictionaryWriter
 }
 
 func newSegmentWriter(out io.Writer, a Analyzer, lengths []uint32) *segmentWriter {
@@ -64,27 +60,23 @@ func (w *segmentWriter) write(data []byte) {
 
 // add writes the list of the next term; terms come in increasing order, lists are not empty.
 func (w *segmentWriter) add(term string, docs, tfs []uint32) {
-	w.space = w.lists.append(w.space[:0], docs, tfs, w.codes)
-	if len(w.space) > math.MaxInt32 || len(w.names)+len(term) > math.MaxUint32 {
+	w.dictionary.begin(term, len(docs), uint64(w.written))
+	if len(docs) <= inlineMax {
+		w.dictionary.inline(docs, tfs)
+	} else {
+		w.space = w.lists.append(w.space[:0], docs, tfs, w.codes)
+		w.dictionary.list(len(w.space), crc32.Checksum(w.space, castagnoli))
+		w.write(w.space)
+	}
+	if len(w.space) > math.MaxInt32 || len(w.dictionary.data) > math.MaxUint32 {
 		w.err = fmt.Errorf("bm25: segment too large at term %q", term)
 	}
-	le := binary.LittleEndian
-	w.entries = le.AppendUint64(w.entries, uint64(w.written))
-	w.entries = le.AppendUint32(w.entries, uint32(len(w.space)))
-	w.entries = le.AppendUint32(w.entries, uint32(len(docs)))
-	w.entries = le.AppendUint32(w.entries, crc32.Checksum(w.space, castagnoli))
-	w.offsets = le.AppendUint32(w.offsets, uint32(len(w.names)))
-	w.names = append(w.names, term...)
-	w.terms++
-	w.write(w.space)
 }
 
 // finish writes the description and the footer and returns the size of the segment.
 func (w *segmentWriter) finish() (int64, error) {
 	le := binary.LittleEndian
 	metaStart := w.written
-	w.offsets = le.AppendUint32(w.offsets, uint32(len(w.names)))
-
 	lengths := make([]byte, 0, 4*len(w.lengths))
 	var tokens, filled uint64
 	for _, length := range w.lengths {
@@ -99,15 +91,15 @@ func (w *segmentWriter) finish() (int64, error) {
 	footer = le.AppendUint64(footer, tokens)
 	footer = le.AppendUint32(footer, uint32(len(w.lengths)))
 	footer = le.AppendUint32(footer, uint32(filled))
-	footer = le.AppendUint32(footer, w.terms)
-	footer = le.AppendUint32(footer, uint32(len(w.names)))
+	footer = le.AppendUint32(footer, uint32(w.dictionary.terms))
+	footer = le.AppendUint32(footer, uint32(len(w.dictionary.data)))
 	var name [nameLen]byte
 	copy(name[:], w.analyzer.Name())
 	footer = append(footer, name[:]...)
 	footer = le.AppendUint32(footer, 0)
 
 	sum := crc32.Checksum(header(), castagnoli)
-	for _, part := range [][]byte{w.codes, lengths, w.offsets, w.entries, w.names, footer} {
+	for _, part := range [][]byte{w.codes, lengths, w.dictionary.starts, w.dictionary.data, footer} {
 		sum = crc32.Update(sum, castagnoli, part)
 		w.write(part)
 	}
