@@ -23,7 +23,7 @@ func (x *Index) Documents(ctx context.Context) ([]DocumentInfo, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (x *Index) Documents(ctx context.Context) ([]DocumentInfo, error) {
 
 // Generation counts the changes of the index: what was read of one generation holds for all of it.
 func (x *Index) Generation() (int, error) {
-	snapshot, err := x.store.Snapshot()
+	snapshot, err := x.storage.Snapshot(context.Background())
 	if err != nil {
 		return 0, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}
@@ -64,11 +64,21 @@ func (x *Index) Generation() (int, error) {
 
 // Refresh makes what other processes have indexed meanwhile visible, and says whether there was any.
 func (x *Index) Refresh() (changed bool, err error) {
-	changed, err = x.store.Refresh()
+	ctx := context.Background()
+	changed, err = x.storage.Refresh(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}
-	return changed, nil
+	x.loading.Lock()
+	defer x.loading.Unlock()
+	if x.phrases == nil {
+		return changed, nil
+	}
+	more, err := x.phrases.Refresh(ctx)
+	if err != nil {
+		return changed, fmt.Errorf("read phrases of index %q: %w", x.dir, public(err))
+	}
+	return changed || more, nil
 }
 
 // Preload loads the models that the first question and the first picture would load.
@@ -86,7 +96,7 @@ func (x *Index) Quote(ctx context.Context, path string, span document.ByteSpan) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ import (
 
 	"evident/mix"
 	"evident/store"
+	"evident/store/weaviate"
 	"evident/vector"
 )
 
@@ -50,14 +51,16 @@ type Options struct {
 
 	Vision  VisionOptions // the model that sees pictures
 	Phrases PhraseOptions // the model that turns possible answers into vectors
+
+	StoreKey string // the API key of a cluster that asks for one
 }
 
-// Index is an open data folder: stored documents, their passages and the search structures. Any
-// number of goroutines may ask at once; Add waits for its turn.
+// Index is an open data folder, or an open collection on a cluster: stored documents, their passages and
+// the search structures. Any number of goroutines may ask at once; Add waits for its turn.
 type Index struct {
-	dir   string
-	opts  Options
-	store *store.Store
+	dir     string // or the address of a cluster
+	opts    Options
+	storage storage
 
 	adding sync.Mutex
 
@@ -65,28 +68,25 @@ type Index struct {
 	reader  *mix.Reader    // loaded by the first question
 	vision  *Vision        // loaded by the first picture
 	encoder *phraseEncoder // loaded by the first that needs phrases
-	phrases *vector.Index  // opened by the same
+	phrases phraseStore    // opened by the same
 
 	covered      *phraseView // of the state below
 	coveredState [2]uint32
 	lastRead     atomic.Int64 // nanoseconds that reading took
 }
 
-// Open opens the index in folder dir. Its error is [ErrNoIndex] where there is none and
-// [ErrDamaged] where a file is broken.
+// Open opens the index in folder dir, or on the Weaviate cluster that dir names as
+// weaviate://HOST,HOST,HOST/COLLECTION (docs/cluster.md). Its error is [ErrNoIndex] where there is none,
+// [ErrDamaged] where a file is broken and [ErrUnavailable] where a cluster does not answer.
 func Open(ctx context.Context, dir string, opts Options) (*Index, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	open := store.Open
-	if opts.Create {
-		open = openOrCreate
-	}
-	s, err := open(dir)
+	s, err := openStorage(ctx, dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open index %q: %w", dir, public(err))
 	}
-	return &Index{dir: dir, opts: opts, store: s}, nil
+	return &Index{dir: dir, opts: opts, storage: s}, nil
 }
 
 func openOrCreate(dir string) (*store.Store, error) {
@@ -108,7 +108,7 @@ func openOrCreate(dir string) (*store.Store, error) {
 func (x *Index) Close() error {
 	x.loading.Lock()
 	defer x.loading.Unlock()
-	err := x.store.Close()
+	err := x.storage.Close()
 	if x.phrases != nil {
 		err = errors.Join(err, x.phrases.Close())
 	}
@@ -126,6 +126,8 @@ func public(err error) error {
 		return &sentinelError{ErrNoIndex, err}
 	case errors.Is(err, store.ErrLocked), errors.As(err, &held):
 		return &sentinelError{ErrLocked, err}
+	case errors.Is(err, weaviate.ErrUnavailable):
+		return &sentinelError{ErrUnavailable, err}
 	case errors.As(err, &damaged):
 		return &sentinelError{ErrDamaged, err}
 	}

@@ -72,31 +72,42 @@ type phraseHit struct {
 
 // resolve finds the texts of hits.
 func (p *phraseView) resolve(hits []vector.Hit) ([]phraseHit, error) {
-	var all []phraseHit
+	var ids []store.PassageID
+	var of []vector.Hit // by passage
 	for _, h := range hits {
 		documents, block, err := p.of(h.Group)
 		if err != nil {
 			return nil, err
 		}
-		place := placeOf(h.ID)
 		for _, d := range documents {
-			number := block*phraseBlock + place.passage
+			number := block*phraseBlock + placeOf(h.ID).passage
 			if number >= d.Passages {
 				return nil, fmt.Errorf("phrases of index %q: passage %d of %d: %w", p.index.dir, number, d.Passages, ErrDamaged)
 			}
-			id := d.First + store.PassageID(number)
-			passage, err := p.snapshot.Passage(id)
-			if err != nil {
-				return nil, fmt.Errorf("read a passage of index %q: %w", p.index.dir, public(err))
-			}
-			start := place.start - passage.Span.Start
-			if start < 0 || start+place.length > len(passage.Text) {
-				return nil, fmt.Errorf("phrases of index %q: bytes %d to %d of a passage of %d: %w",
-					p.index.dir, start, start+place.length, len(passage.Text), ErrDamaged)
-			}
-			text := passage.Text[start : start+place.length]
-			all = append(all, phraseHit{id, start, start + place.length, efficientqa.Found{Text: text, Score: float64(h.Score)}})
+			ids, of = append(ids, d.First+store.PassageID(number)), append(of, h)
+		}
+	}
+	passages, err := p.snapshot.Passages(ids)
+	if err != nil {
+		return nil, fmt.Errorf("read passages of index %q: %w", p.index.dir, public(err))
+	}
+	all := make([]phraseHit, len(ids))
+	for i := range passages {
+		if all[i], err = p.phrase(&passages[i], of[i]); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// phrase is a hit in one passage.
+func (p *phraseView) phrase(passage *store.Passage, h vector.Hit) (phraseHit, error) {
+	place := placeOf(h.ID)
+	start := place.start - passage.Span.Start
+	if start < 0 || start+place.length > len(passage.Text) {
+		return phraseHit{}, fmt.Errorf("phrases of index %q: bytes %d to %d of a passage of %d: %w",
+			p.index.dir, start, start+place.length, len(passage.Text), ErrDamaged)
+	}
+	text := passage.Text[start : start+place.length]
+	return phraseHit{passage.ID, start, start + place.length, efficientqa.Found{Text: text, Score: float64(h.Score)}}, nil
 }

@@ -66,10 +66,14 @@ func (x *Index) writeSnapshot(ctx context.Context, path string, r *SnapshotRepor
 	if err := absent(path); err != nil {
 		return err
 	}
-	if _, err := x.store.Refresh(); err != nil {
+	in, ok := x.storage.(*folder)
+	if !ok {
+		return errFolderOnly("snapshot of", x.dir)
+	}
+	if _, err := in.store.Refresh(); err != nil {
 		return err
 	}
-	snapshot, err := x.store.Snapshot()
+	snapshot, err := in.store.Snapshot()
 	if err != nil {
 		return err
 	}
