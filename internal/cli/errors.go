@@ -99,6 +99,12 @@ var known = []struct {
 		exitNoIndex, "no-phrases",
 		`run "evident index --phrases PATH" first, or ask with --in PATH`,
 	}},
+	{evident.ErrUnavailable, outcome{
+		exitError, "store-unavailable", "see that most nodes of the cluster run, then run the same command again",
+	}},
+	{evident.ErrFolderOnly, outcome{
+		exitError, "folder-only", "a cluster keeps copies and backups of its own; name a folder with --data",
+	}},
 	{evident.ErrEmptyIndex, outcome{
 		exitError, "empty-index",
 		`name a folder with documents; "evident help formats" lists what can be read`,
