@@ -44,6 +44,9 @@ func (a *app) storeHint(err error) error {
 		return &hintError{err, fmt.Sprintf("run %q first", "evident index --phrases --store "+a.dataFolder()+" PATH")}
 	case errors.Is(err, evident.ErrNoIndex):
 		return &hintError{err, fmt.Sprintf("run %q first", "evident index --store "+a.dataFolder()+" PATH")}
+	case errors.Is(err, evident.ErrDamaged):
+		return &hintError{err, fmt.Sprintf("run %q to see what is damaged; a file that has changed is stored anew",
+			"evident doctor --store "+a.dataFolder())}
 	case errors.Is(err, evident.ErrUnavailable):
 		return &hintError{err, fmt.Sprintf(`run "curl %s://%s/v1/nodes" to see which nodes are up, start the others, `+
 			"then run the same command again", protocol, address.Hosts[0])}

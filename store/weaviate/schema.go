@@ -102,7 +102,7 @@ func (c *cluster) textClasses(nodes int) []*models.Class {
 		c.newClass(partClass, n, shards, filterable("document", "text"), property("number", "int"), property("data", "blob")),
 		c.newClass(passageClass, passages, shards,
 			filterable("document", "text"), property("number", "int"), property("start", "int"), property("end", "int"),
-			property("page", "int"), property("sum", "int"), property("heading", "text"), property("text", "text"),
+			property("page", "int"), property("sum", "text"), property("heading", "text"), property("text", "text"),
 			searchable("terms")),
 		c.newClass(documentClass, n, 1, journalProperties()...),
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"hash/crc32"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,7 +136,7 @@ func (s *Snapshot) keep(r *passageRow) (id store.PassageID, known bool, err erro
 		return 0, false, nil
 	}
 	d := &s.documents[i]
-	if r.Number < 0 || r.Number >= d.Passages || crc32.Checksum([]byte(r.Text), castagnoli) != r.Sum {
+	if r.Number < 0 || r.Number >= d.Passages || checksum(r.Text) != r.Sum {
 		return 0, false, durable.Damaged(s.store.passages, "passage %d of %q is not as it was written", r.Number, d.path)
 	}
 	id = passageID(i, r.Number)

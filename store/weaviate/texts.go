@@ -158,7 +158,7 @@ type passageRow struct {
 	Start    int    `json:"start"`
 	End      int    `json:"end"`
 	Page     int    `json:"page"`
-	Sum      uint32 `json:"sum"` // CRC-32C of the text
+	Sum      string `json:"sum"` // CRC-32C of the text, hex: a number in GraphQL has 31 bits
 	Heading  string `json:"heading"`
 	Text     string `json:"text"`
 
@@ -168,6 +168,9 @@ type passageRow struct {
 }
 
 var passageFields = fields("document", "number", "start", "end", "page", "sum", "heading", "text")
+
+// checksum is that of a passage's text.
+func checksum(text string) string { return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli)) }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -183,7 +186,7 @@ func (s *Store) passageObjects(m *member, doc *document.Document, passages []doc
 		objects[n] = &models.Object{
 			Class: s.passages, ID: objectID(s.passages, m.Key, n), Properties: map[string]any{
 				"document": m.Key, "number": n, "start": p.Span.Start, "end": p.Span.End, "page": p.Page,
-				"heading": p.Heading, "text": text, "sum": crc32.Checksum([]byte(text), castagnoli),
+				"heading": p.Heading, "text": text, "sum": checksum(text),
 				"terms": strings.Join(terms, " "),
 			},
 		}
