@@ -17,7 +17,8 @@ import (
 // answer is asked last.
 const (
 	callTimeout   = 20 * time.Second
-	writePatience = 90 * time.Second
+	writeTimeout  = time.Minute
+	writePatience = 3 * time.Minute
 	avoidTime     = 15 * time.Second
 )
 
@@ -28,7 +29,7 @@ const quorum = "QUORUM"
 type Options struct {
 	APIKey    string            // "" for a cluster that asks for none
 	Transport http.RoundTripper // nil means one like http.DefaultTransport
-	Patience  time.Duration     // how long a write is tried again; 0 means 90 s
+	Patience  time.Duration     // how long a write is tried again; 0 means 3 min
 
 	Now   func() time.Time                           // the clock; nil means time.Now
 	Sleep func(context.Context, time.Duration) error // nil means to wait
@@ -130,9 +131,14 @@ func (c *cluster) note(h *host, answered bool) {
 // do lets call ask one host after the other until one answers. An error that no other host would mend ends
 // it; when none answers the error is an [*UnreachableError].
 func (c *cluster) do(ctx context.Context, call func(context.Context, *host) error) error {
+	return c.doFor(ctx, callTimeout, call)
+}
+
+// doFor is do with another limit for each host.
+func (c *cluster) doFor(ctx context.Context, limit time.Duration, call func(context.Context, *host) error) error {
 	var causes []error
 	for _, h := range c.order() {
-		err := c.ask(ctx, h, call)
+		err := c.ask(ctx, h, limit, call)
 		switch {
 		case err == nil:
 			return nil
@@ -146,8 +152,11 @@ func (c *cluster) do(ctx context.Context, call func(context.Context, *host) erro
 	return &UnreachableError{c.address.String(), causes}
 }
 
-func (c *cluster) ask(ctx context.Context, h *host, call func(context.Context, *host) error) error {
-	limited, stop := context.WithTimeout(ctx, callTimeout)
+// ask lets call ask one host, and remembers whether it answered.
+func (c *cluster) ask(
+	ctx context.Context, h *host, limit time.Duration, call func(context.Context, *host) error,
+) error {
+	limited, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	err := call(limited, h)
 	if ctx.Err() != nil {
@@ -161,7 +170,7 @@ func (c *cluster) ask(ctx context.Context, h *host, call func(context.Context, *
 // insist is do, again and again while no host answers, for as long as the options have patience.
 func (c *cluster) insist(ctx context.Context, call func(context.Context, *host) error) error {
 	for pause := newPause(c); ; {
-		err := c.do(ctx, call)
+		err := c.doFor(ctx, writeTimeout, call)
 		if err == nil || !errors.Is(err, ErrUnavailable) || !pause.next(ctx) {
 			return err
 		}

@@ -258,7 +258,7 @@ func (j *journal) since(ctx context.Context, h *host, commit int64) ([]*entry, e
 func (j *journal) rows(
 	ctx context.Context, h *host, choose func(*graphql.GetBuilder) *graphql.GetBuilder,
 ) (rows []row, err error) {
-	err = j.cluster.ask(ctx, h, func(ctx context.Context, h *host) error {
+	err = j.cluster.ask(ctx, h, callTimeout, func(ctx context.Context, h *host) error {
 		rows, err = query[row](ctx, j.class, choose(h.client.GraphQL().Get()), rowFields...)
 		return err
 	})

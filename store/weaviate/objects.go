@@ -34,7 +34,7 @@ func (c *cluster) put(ctx context.Context, objects []*models.Object) error {
 	left := objects
 	for pause := newPause(c); len(left) > 0; {
 		var refused error
-		err := c.do(ctx, func(ctx context.Context, h *host) error {
+		err := c.doFor(ctx, writeTimeout, func(ctx context.Context, h *host) error {
 			answers, err := h.client.Batch().ObjectsBatcher().WithObjects(left...).WithConsistencyLevel(quorum).Do(ctx)
 			if err == nil {
 				left, refused = unwritten(left, answers)

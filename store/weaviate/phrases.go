@@ -21,7 +21,7 @@ import (
 // The vectors' graph (HNSW), in Weaviate's names. Its codes of a byte a coordinate are what is in memory;
 // what they find is compared again by the vectors themselves.
 var graph = map[string]any{
-	"distance": "dot", "maxConnections": 24, "efConstruction": 128, "ef": 256,
+	"distance": "dot", "maxConnections": 16, "efConstruction": 128, "ef": 256,
 	"rq": map[string]any{"enabled": true, "bits": 8, "rescoreLimit": 64},
 }
 

@@ -11,7 +11,7 @@ import (
 // The size of requests, and how many are under way at once.
 const (
 	senders        = 4
-	requestObjects = 250
+	requestObjects = 200
 	requestBytes   = 2 << 20
 )
 

@@ -170,7 +170,9 @@ type passageRow struct {
 var passageFields = fields("document", "number", "start", "end", "page", "sum", "heading", "text")
 
 // checksum is that of a passage's text.
-func checksum(text string) string { return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli)) }
+func checksum(text string) string {
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli))
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
