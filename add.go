@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"evident/document"
-	"evident/store"
 )
 
 // AddOptions tunes [Index.Add]. The zero value reads all files that are not hidden.
@@ -78,7 +77,7 @@ func (x *Index) Add(ctx context.Context, paths []string, o AddOptions) (*AddRepo
 		return nil, err
 	}
 	a := &addition{index: x, opts: o, begun: o.Now(), report: &AddReport{Skipped: []Skipped{}}}
-	if a.catalog, err = readCatalog(x.dir); err != nil {
+	if a.catalog, err = x.readCatalog(); err != nil {
 		return nil, err
 	}
 	a.plan, err = x.plan(ctx, roots, a.catalog, o)
@@ -93,7 +92,7 @@ func (x *Index) Add(ctx context.Context, paths []string, o AddOptions) (*AddRepo
 		return nil, err
 	}
 	if a.plan.changes() || changedRoots {
-		if saveErr := a.catalog.save(x.dir); saveErr != nil {
+		if saveErr := x.saveCatalog(ctx, a.catalog); saveErr != nil {
 			return nil, saveErr
 		}
 	}
@@ -133,7 +132,7 @@ type addition struct {
 
 // write carries out the plan. The lock of the store is held meanwhile.
 func (a *addition) write(ctx context.Context) (err error) {
-	w, err := a.index.store.Writer()
+	w, err := a.index.storage.Writer(ctx)
 	if err != nil {
 		return fmt.Errorf("write index %q: %w", a.index.dir, public(err))
 	}
@@ -154,7 +153,7 @@ func (a *addition) write(ctx context.Context) (err error) {
 }
 
 // read reads the planned files in parallel and stores them in order.
-func (a *addition) read(ctx context.Context, w *store.Writer) error {
+func (a *addition) read(ctx context.Context, w textWriter) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	progress := Progress{Total: len(a.plan.read), BytesAll: a.plan.bytes}
@@ -193,7 +192,7 @@ func timeLeft(p Progress) time.Duration {
 }
 
 // store puts one file that was read into the index, or notes why it was not.
-func (a *addition) store(w *store.Writer, job *readJob) error {
+func (a *addition) store(w textWriter, job *readJob) error {
 	path := job.file.path
 	var skip *document.SkipError
 	switch {
@@ -224,9 +223,9 @@ func (a *addition) store(w *store.Writer, job *readJob) error {
 // finish fills in what the index holds now.
 func (a *addition) finish() (*AddReport, error) {
 	r := a.report
-	stats, err := a.index.store.Stats()
+	stats, err := a.index.stats()
 	if err != nil {
-		return nil, fmt.Errorf("read index %q: %w", a.index.dir, public(err))
+		return nil, err
 	}
 	r.Documents, r.Passages, r.Images = stats.Documents, stats.Passages, stats.Pictures
 	r.Unchanged = a.plan.unchanged

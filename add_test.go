@@ -202,7 +202,7 @@ func TestAddWaitsForNobody(t *testing.T) {
 	dir, x := t.TempDir(), newIndex(t)
 	write(t, dir, "a.txt", "The bridge spans the Aare.")
 	add(t, x, dir)
-	w, err := x.store.Writer()
+	w, err := x.storage.Writer(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

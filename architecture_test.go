@@ -33,6 +33,7 @@ var floors = map[string]float64{
 	"mix":                  6,
 	"efficientqa":          6,
 	"store":                5,
+	"store/weaviate":       5.2, // the same on a cluster; the types are those of store
 	"legrad":               6,
 	"maskinversion":        6.5, // moves vectors by LeGrad's maps
 	"model":                5,

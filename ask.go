@@ -48,7 +48,7 @@ func (x *Index) Ask(ctx context.Context, question string, o AskOptions) (*Answer
 	if err := CheckQuestion(question); err != nil {
 		return nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func why(e mix.Explanation) Why {
 }
 
 // retriever finds passages of one state of the index for the pipeline.
-type retriever struct{ snapshot *store.Snapshot }
+type retriever struct{ snapshot textSnapshot }
 
 // Retrieve returns the k best passages by BM25.
 func (r *retriever) Retrieve(ctx context.Context, question string, k int) ([]mix.Passage, error) {

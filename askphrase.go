@@ -43,7 +43,7 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 	if err != nil {
 		return nil, err
 	}
-	index, err := x.phraseIndex(encoder, 0, false)
+	index, err := x.phraseIndex(ctx, encoder, 0, false)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *phraseSearch) compareWords(question string, k int) error {
 
 // phraseDocuments returns the documents behind groups; what was looked up for one state of texts and
 // phrases serves all questions of that state.
-func (x *Index) phraseDocuments(v *view, vectors *vector.Snapshot) (*phraseView, error) {
+func (x *Index) phraseDocuments(v *view, vectors phraseSnapshot) (*phraseView, error) {
 	x.loading.Lock()
 	defer x.loading.Unlock()
 	state := [2]uint32{v.snapshot.Generation(), vectors.Generation()}

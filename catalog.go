@@ -3,6 +3,7 @@ package evident
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,11 +57,25 @@ func readCatalog(dir string) (*catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open index %q: %w", dir, err)
 	}
+	return catalogOf(content), nil
+}
+
+// readCatalog reads the catalog of the index.
+func (x *Index) readCatalog() (*catalog, error) {
+	content, err := x.storage.Catalog()
+	if err != nil {
+		return nil, fmt.Errorf("open index %q: %w", x.dir, public(err))
+	}
+	return catalogOf(content), nil
+}
+
+// catalogOf is the catalog that was kept; a missing or unreadable one is empty, for it is advice.
+func catalogOf(content []byte) *catalog {
 	c, err := parseCatalog(content)
 	if err != nil {
-		return newCatalog(), nil //nolint:nilerr // it is advice
+		return newCatalog()
 	}
-	return c, nil
+	return c
 }
 
 // The catalog is one JSON object that ends with the CRC-32C of all bytes before this field.
@@ -94,14 +109,34 @@ func parseCatalog(content []byte) (*catalog, error) {
 
 func catalogSum(body []byte) string { return fmt.Sprintf("%08x", durable.Sum(body)) }
 
+// encode writes the catalog as parseCatalog reads it.
+func (c *catalog) encode() ([]byte, error) {
+	content, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	body := content[:len(content)-1] // the field comes before the closing brace
+	return append(body, catalogSumField+catalogSum(body)+catalogSumEnd...), nil
+}
+
+// saveCatalog replaces the catalog of the index.
+func (x *Index) saveCatalog(ctx context.Context, c *catalog) error {
+	content, err := c.encode()
+	if err == nil {
+		err = x.storage.SaveCatalog(ctx, content)
+	}
+	if err != nil {
+		return fmt.Errorf("write index %q: %w", x.dir, public(err))
+	}
+	return nil
+}
+
 // save replaces the catalog of a data folder in one step.
 func (c *catalog) save(dir string) error {
-	content, err := json.Marshal(c)
+	content, err := c.encode()
 	if err != nil {
 		return err
 	}
-	body := content[:len(content)-1] // the field comes before the closing brace
-	content = append(body, catalogSumField+catalogSum(body)+catalogSumEnd...)
 	if err := durable.Replace(filepath.Join(dir, catalogName), content); err != nil {
 		return fmt.Errorf("write index %q: %w", dir, err)
 	}

@@ -94,9 +94,9 @@ func (c *Corpus) arrange(rows []CorpusRow) []corpusDocument {
 
 // build stores the documents that are not stored yet.
 func (c *Corpus) build(ctx context.Context, documents []corpusDocument) (err error) {
-	files, err := c.index.store.Files()
+	files, err := c.index.files(ctx)
 	if err != nil {
-		return fmt.Errorf("read index %q: %w", c.index.dir, public(err))
+		return err
 	}
 	complete := len(files) == len(documents)
 	for _, d := range documents {
@@ -109,7 +109,7 @@ func (c *Corpus) build(ctx context.Context, documents []corpusDocument) (err err
 	if len(files) > 0 {
 		return fmt.Errorf("index %q holds something else than this corpus", c.index.dir)
 	}
-	w, err := c.index.store.Writer()
+	w, err := c.index.storage.Writer(ctx)
 	if err != nil {
 		return fmt.Errorf("write index %q: %w", c.index.dir, public(err))
 	}
@@ -140,7 +140,7 @@ func (c *Corpus) LoadReader() error {
 func (c *Corpus) Answer(
 	ctx context.Context, question string, passages int,
 ) (answer string, probability float64, err error) {
-	snapshot, err := c.index.store.Snapshot()
+	snapshot, err := c.index.storage.Snapshot(ctx)
 	if err != nil {
 		return "", 0, public(err)
 	}
@@ -164,7 +164,7 @@ func (c *Corpus) Retrieve(ctx context.Context, question string, k int) ([]int, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	snapshot, err := c.index.store.Snapshot()
+	snapshot, err := c.index.storage.Snapshot(ctx)
 	if err != nil {
 		return nil, public(err)
 	}

@@ -49,7 +49,7 @@ func (c *Corpus) RetrieveByPhrase(ctx context.Context, question string, k int) (
 
 // searchPhrases searches the newest state, which release gives back.
 func (c *Corpus) searchPhrases(ctx context.Context, question string, k int) (*phraseSearch, func(), error) {
-	v, err := c.index.view()
+	v, err := c.index.view(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ func (x *Index) Documents(ctx context.Context) ([]DocumentInfo, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (x *Index) Documents(ctx context.Context) ([]DocumentInfo, error) {
 
 // Generation counts the changes of the index: what was read of one generation holds for all of it.
 func (x *Index) Generation() (int, error) {
-	snapshot, err := x.store.Snapshot()
+	snapshot, err := x.storage.Snapshot(context.Background())
 	if err != nil {
 		return 0, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}
@@ -65,11 +65,21 @@ func (x *Index) Generation() (int, error) {
 
 // Refresh makes what other processes have indexed meanwhile visible, and says whether there was any.
 func (x *Index) Refresh() (changed bool, err error) {
-	changed, err = x.store.Refresh()
+	ctx := context.Background()
+	changed, err = x.storage.Refresh(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}
-	return changed, nil
+	x.loading.Lock()
+	defer x.loading.Unlock()
+	if x.phrases == nil {
+		return changed, nil
+	}
+	more, err := x.phrases.Refresh(ctx)
+	if err != nil {
+		return changed, fmt.Errorf("read phrases of index %q: %w", x.dir, public(err))
+	}
+	return changed || more, nil
 }
 
 // Preload loads the models that the first question and the first picture would load, and where the index has
@@ -84,7 +94,7 @@ func (x *Index) Preload(ctx context.Context) error {
 	}
 	encoder, err := x.phraseEncoder()
 	if err == nil {
-		_, err = x.phraseIndex(encoder, 0, false)
+		_, err = x.phraseIndex(ctx, encoder, 0, false)
 	}
 	if errors.Is(err, ErrModelMissing) || errors.Is(err, ErrOtherModel) || errors.Is(err, ErrNoPhrases) {
 		return nil
@@ -98,7 +108,7 @@ func (x *Index) Quote(ctx context.Context, path string, span document.ByteSpan) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package evident
 
 import (
+	"errors"
 	"fmt"
 
 	"evident/api"
@@ -27,6 +28,10 @@ var (
 	ErrNoCaptions = api.ErrNoCaptions
 	// ErrNoDocument says that a path is not in the index.
 	ErrNoDocument = api.ErrNoDocument
+	// ErrUnavailable says that a cluster does not answer, or not with enough of its copies.
+	ErrUnavailable = api.ErrUnavailable
+	// ErrFolderOnly says that only an index in a folder can do something, not one on a cluster.
+	ErrFolderOnly = errors.New("this index is on a cluster")
 	// ErrSpan says that a span is not within a stored text, or cuts a character.
 	ErrSpan = api.ErrSpan
 )

@@ -34,6 +34,7 @@ import (
 
 	"evident/mix"
 	"evident/store"
+	"evident/store/weaviate"
 	"evident/vector"
 )
 
@@ -50,21 +51,23 @@ type Options struct {
 
 	Vision  VisionOptions // the model that sees pictures
 	Phrases PhraseOptions // the model that turns possible answers into vectors
+
+	StoreKey string // the API key of a cluster that asks for one
 }
 
-// Index is an open data folder: stored documents, their passages and the search structures. Any
-// number of goroutines may ask at once; Add waits for its turn.
+// Index is an open data folder, or an open collection on a cluster: stored documents, their passages and
+// the search structures. Any number of goroutines may ask at once; Add waits for its turn.
 type Index struct {
-	dir   string
-	opts  Options
-	store *store.Store
+	dir     string // or the address of a cluster
+	opts    Options
+	storage storage
 
 	adding sync.Mutex
 
 	models *loadedModels
 
 	loading sync.Mutex
-	phrases *vector.Index // opened by the first that needs phrases
+	phrases phraseStore // opened by the first that needs phrases
 
 	covered      *phraseView // of the state below
 	coveredState [2]uint32
@@ -79,8 +82,9 @@ type loadedModels struct {
 	encoder *phraseEncoder // loaded by the first that needs phrases
 }
 
-// Open opens the index in folder dir. Its error is [ErrNoIndex] where there is none and
-// [ErrDamaged] where a file is broken.
+// Open opens the index in folder dir, or on the Weaviate cluster that dir names as
+// weaviate://HOST,HOST,HOST/COLLECTION (docs/cluster.md). Its error is [ErrNoIndex] where there is none,
+// [ErrDamaged] where a file is broken and [ErrUnavailable] where a cluster does not answer.
 func Open(ctx context.Context, dir string, opts Options) (*Index, error) {
 	return openWith(ctx, dir, opts, &loadedModels{})
 }
@@ -97,15 +101,11 @@ func openWith(ctx context.Context, dir string, opts Options, models *loadedModel
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	open := store.Open
-	if opts.Create {
-		open = openOrCreate
-	}
-	s, err := open(dir)
+	s, err := openStorage(ctx, dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open index %q: %w", dir, public(err))
 	}
-	return &Index{dir: dir, opts: opts, store: s, models: models}, nil
+	return &Index{dir: dir, opts: opts, storage: s, models: models}, nil
 }
 
 func openOrCreate(dir string) (*store.Store, error) {
@@ -127,7 +127,7 @@ func openOrCreate(dir string) (*store.Store, error) {
 func (x *Index) Close() error {
 	x.loading.Lock()
 	defer x.loading.Unlock()
-	err := x.store.Close()
+	err := x.storage.Close()
 	if x.phrases != nil {
 		err = errors.Join(err, x.phrases.Close())
 	}
@@ -145,6 +145,8 @@ func public(err error) error {
 		return &sentinelError{ErrNoIndex, err}
 	case errors.Is(err, store.ErrLocked), errors.As(err, &held):
 		return &sentinelError{ErrLocked, err}
+	case errors.Is(err, weaviate.ErrUnavailable):
+		return &sentinelError{ErrUnavailable, err}
 	case errors.As(err, &damaged):
 		return &sentinelError{ErrDamaged, err}
 	}

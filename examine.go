@@ -166,11 +166,11 @@ func examineData(ctx context.Context, dir string) Check {
 		return c
 	}
 	defer index.Close()
-	if err := index.store.Verify(); err != nil {
+	if err := index.storage.Verify(ctx); err != nil {
 		c.OK, c.Detail = false, err.Error()
 		return c
 	}
-	stats, err := index.store.Stats()
+	stats, err := index.stats()
 	if err != nil {
 		c.OK, c.Detail = false, err.Error()
 		return c
@@ -181,8 +181,8 @@ func examineData(ctx context.Context, dir string) Check {
 	}
 	phrases := ""
 	if index.HasPhrases() {
-		stats, err := phraseStats(dir)
-		if err = errors.Join(err, verifyPhrases(dir)); err != nil {
+		stats, err := index.phraseStats(ctx, true)
+		if err != nil {
 			c.OK, c.Detail = false, err.Error()
 			return c
 		}

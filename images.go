@@ -31,8 +31,8 @@ func (x *Index) Vision(ctx context.Context) (*Vision, error) {
 
 // seenByOthers returns the stored pictures whose vectors are of another model than the index's: they
 // are read again.
-func (x *Index) seenByOthers() (map[string]bool, error) {
-	snapshot, err := x.store.Snapshot()
+func (x *Index) seenByOthers(ctx context.Context) (map[string]bool, error) {
+	snapshot, err := x.storage.Snapshot(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}
@@ -133,7 +133,7 @@ type album struct {
 
 // album returns the newest state.
 func (x *Index) album(ctx context.Context) (a *album, err error) {
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"evident/internal/filelock"
 	"evident/store"
+	"evident/store/weaviate"
 	"evident/vector"
 )
 
@@ -66,6 +67,9 @@ func (o IntegrityOptions) now() time.Time {
 // that must agree with it, and returns all that is wrong. It changes nothing, and may run while the
 // index is in use. The error is [ErrNoIndex] where there is none; damage is no error but a result.
 func CheckIndex(ctx context.Context, dir string, o IntegrityOptions) (*IntegrityReport, error) {
+	if weaviate.IsAddress(dir) {
+		return nil, errFolderOnly("check", dir)
+	}
 	begun := o.now()
 	r := &IntegrityReport{Data: dir, Faults: []IndexFault{}}
 	found, err := store.Check(ctx, dir)

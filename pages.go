@@ -83,7 +83,7 @@ func (x *Index) pageOf(ctx context.Context, path string, page int) (*shownDocume
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

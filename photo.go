@@ -25,7 +25,7 @@ func (x *Index) Photo(ctx context.Context, path string, o PhotoOptions) (*Photo,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}

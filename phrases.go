@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -43,13 +41,13 @@ type PhraseReport struct {
 
 // HasPhrases says whether the index holds phrases, of whatever model.
 func (x *Index) HasPhrases() bool {
-	_, err := os.Stat(filepath.Join(x.dir, phraseFolder, "MANIFEST"))
-	return err == nil
+	return x.storage.HasPhrases(context.Background())
 }
 
-// phraseStats returns the sizes of the phrases of an index, of whatever model they are.
-func phraseStats(dir string) (stats vector.Stats, err error) {
-	opened, err := vector.Open(filepath.Join(dir, phraseFolder))
+// phraseStats returns the sizes of the phrases of an index, of whatever model they are. With verify, all
+// vectors are read, and the first damage is the error.
+func (x *Index) phraseStats(ctx context.Context, verify bool) (stats vector.Stats, err error) {
+	opened, err := x.storage.OpenPhrases(ctx)
 	if err != nil {
 		return stats, public(err)
 	}
@@ -59,22 +57,10 @@ func phraseStats(dir string) (stats vector.Stats, err error) {
 		return stats, public(err)
 	}
 	defer s.Release()
-	return s.Stats(), nil
-}
-
-// verifyPhrases reads all vectors of an index and returns the first damage it finds.
-func verifyPhrases(dir string) (err error) {
-	opened, err := vector.Open(filepath.Join(dir, phraseFolder))
-	if err != nil {
-		return public(err)
+	if verify {
+		err = s.Verify(ctx)
 	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
-	s, err := opened.Snapshot()
-	if err != nil {
-		return public(err)
-	}
-	defer s.Release()
-	return public(s.Verify())
+	return s.Stats(), public(err)
 }
 
 // AddPhrases brings the phrases up to date with the passages: it encodes what is new, and forgets
@@ -89,11 +75,11 @@ func (x *Index) AddPhrases(ctx context.Context, o AddPhrasesOptions) (*PhraseRep
 	if err != nil {
 		return nil, err
 	}
-	index, err := x.phraseIndex(encoder, o.Candidates, true)
+	index, err := x.phraseIndex(ctx, encoder, o.Candidates, true)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := x.store.Snapshot()
+	snapshot, err := x.storage.Snapshot(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}
@@ -109,18 +95,19 @@ func (x *Index) AddPhrases(ctx context.Context, o AddPhrasesOptions) (*PhraseRep
 
 // phraseIndex opens the phrases' vectors. Where they are of another model, or there are none, create
 // makes an empty index in their place; without create the error is [ErrOtherModel] or [ErrNoPhrases].
-func (x *Index) phraseIndex(encoder *phraseEncoder, candidates int, create bool) (*vector.Index, error) {
+func (x *Index) phraseIndex(
+	ctx context.Context, encoder *phraseEncoder, candidates int, create bool,
+) (phraseStore, error) {
 	x.loading.Lock()
 	defer x.loading.Unlock()
 	tag := encoder.tag
-	dir := filepath.Join(x.dir, phraseFolder)
 	if x.phrases == nil {
-		opened, err := vector.Open(dir)
+		opened, err := x.storage.OpenPhrases(ctx)
 		switch {
 		case errors.Is(err, vector.ErrNoIndex) && !create:
 			return nil, fmt.Errorf("ask index %q: %w", x.dir, ErrNoPhrases)
 		case errors.Is(err, vector.ErrNoIndex):
-			opened, err = vector.Create(dir, phraseSettings(encoder, candidates))
+			opened, err = x.storage.CreatePhrases(ctx, phraseSettings(encoder, candidates))
 		}
 		if err != nil {
 			return nil, public(err)
@@ -140,11 +127,16 @@ func (x *Index) phraseIndex(encoder *phraseEncoder, candidates int, create bool)
 	case !create:
 		return nil, fmt.Errorf("ask index %q: its phrases are another encoder's: %w", x.dir, ErrOtherModel)
 	}
-	if err := errors.Join(x.phrases.Close(), os.RemoveAll(dir)); err != nil {
+	if err := errors.Join(x.phrases.Close(), x.storage.RemovePhrases(ctx)); err != nil {
 		return nil, fmt.Errorf("write index %q: %w", x.dir, err)
 	}
-	x.phrases, err = vector.Create(dir, phraseSettings(encoder, candidates))
-	return x.phrases, public(err)
+	x.phrases = nil
+	made, err := x.storage.CreatePhrases(ctx, phraseSettings(encoder, candidates))
+	if err != nil {
+		return nil, fmt.Errorf("write phrases of index %q: %w", x.dir, public(err))
+	}
+	x.phrases = made
+	return made, nil
 }
 
 // phraseSettings are those of a new index of phrases. Its tag says which encoder made them, and how
@@ -169,9 +161,9 @@ func candidatesOf(tag string) int {
 // phraseAddition is one run of [Index.AddPhrases].
 type phraseAddition struct {
 	index    *Index
-	vectors  *vector.Index
+	vectors  phraseStore
 	encoder  *phraseEncoder
-	snapshot *store.Snapshot
+	snapshot textSnapshot
 	opts     AddPhrasesOptions
 	begun    time.Time
 	passages int // encoded
@@ -220,7 +212,7 @@ func (a *phraseAddition) write(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := a.vectors.Writer()
+	w, err := a.vectors.Writer(ctx)
 	if err != nil {
 		return err
 	}
@@ -258,7 +250,7 @@ func (a *phraseAddition) write(ctx context.Context) (err error) {
 }
 
 // encodeAll puts the phrases of blocks, and commits from time to time.
-func (a *phraseAddition) encodeAll(ctx context.Context, w *vector.Writer, blocks []passageBlock, total int) error {
+func (a *phraseAddition) encodeAll(ctx context.Context, w phraseWriter, blocks []passageBlock, total int) error {
 	lastCommit := a.opts.Now()
 	for _, b := range blocks {
 		if err := ctx.Err(); err != nil {
@@ -292,12 +284,16 @@ func (a *phraseAddition) encodeAll(ctx context.Context, w *vector.Writer, blocks
 // the number of its passage in the block.
 func (a *phraseAddition) encode(ctx context.Context, b passageBlock) ([]vector.Item, error) {
 	from, to := b.passages()
-	texts, starts := make([]string, 0, to-from), make([]int, 0, to-from)
+	ids := make([]store.PassageID, 0, to-from)
 	for n := from; n < to; n++ {
-		p, err := a.snapshot.Passage(b.document.First + store.PassageID(n))
-		if err != nil {
-			return nil, err
-		}
+		ids = append(ids, b.document.First+store.PassageID(n))
+	}
+	passages, err := a.snapshot.Passages(ids)
+	if err != nil {
+		return nil, err
+	}
+	texts, starts := make([]string, 0, to-from), make([]int, 0, to-from)
+	for _, p := range passages {
 		texts, starts = append(texts, p.Text), append(starts, p.Span.Start)
 	}
 	phrases, err := a.encoder.Phrases(ctx, texts, a.opts.Candidates)

@@ -95,12 +95,16 @@ func (p *phraseView) places(hits []vector.Hit) ([]phraseHit, error) {
 
 // read fills in the texts of hits; from here on they stand in their passages' texts.
 func (p *phraseView) read(hits []phraseHit) error {
+	ids := make([]store.PassageID, len(hits))
+	for i, h := range hits {
+		ids[i] = h.passage
+	}
+	passages, err := p.snapshot.Passages(ids)
+	if err != nil {
+		return fmt.Errorf("read passages of index %q: %w", p.index.dir, public(err))
+	}
 	for i := range hits {
-		h := &hits[i]
-		passage, err := p.snapshot.Passage(h.passage)
-		if err != nil {
-			return fmt.Errorf("read a passage of index %q: %w", p.index.dir, public(err))
-		}
+		h, passage := &hits[i], &passages[i]
 		h.start, h.end = h.start-passage.Span.Start, h.end-passage.Span.Start
 		if h.start < 0 || h.end > len(passage.Text) {
 			return fmt.Errorf("phrases of index %q: bytes %d to %d of a passage of %d: %w",

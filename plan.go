@@ -32,15 +32,15 @@ func (p *plan) changes() bool { return len(p.read)+len(p.gone) > 0 }
 
 // plan compares the files under roots with what the index holds.
 func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptions) (*plan, error) {
-	stored, err := x.store.Files()
+	stored, err := x.files(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+		return nil, err
 	}
-	data, err := filepath.Abs(x.dir)
+	data, err := x.ownFolder()
 	if err != nil {
 		return nil, fmt.Errorf("index into %q: %w", x.dir, err)
 	}
-	otherModel, err := x.seenByOthers()
+	otherModel, err := x.seenByOthers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("index %w", err)
-		case within(path, data):
+		case data != "" && within(path, data):
 			continue // our own files
 		}
 		seen[path] = true
@@ -83,6 +83,28 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 		}
 	}
 	return p, nil
+}
+
+// files returns what each document's file looked like when it was read, by path.
+func (x *Index) files(ctx context.Context) (map[string]store.FileStat, error) {
+	snapshot, err := x.storage.Snapshot(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	defer snapshot.Release()
+	files, err := snapshot.Files()
+	if err != nil {
+		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	return files, nil
+}
+
+// ownFolder is the folder that the index lies in; "" for one that is on a cluster.
+func (x *Index) ownFolder() (string, error) {
+	if _, ok := x.storage.(*folder); !ok {
+		return "", nil
+	}
+	return filepath.Abs(x.dir)
 }
 
 // gone returns what is stored below roots and was not seen. What lies below a folder that could not

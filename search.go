@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"evident/store"
 )
 
 // SearchOptions tunes [Index.Search].
@@ -25,7 +27,7 @@ func (x *Index) Search(ctx context.Context, query string, o SearchOptions) ([]Hi
 	if o.Top == 0 {
 		o.Top = 10
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func (x *Index) Show(ctx context.Context, path string) (*Document, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, err := x.view()
+	v, err := x.view(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -141,20 +143,30 @@ type Status struct {
 	Passages  int       `json:"passages"`
 	Images    int       `json:"images"`
 	Phrases   int       `json:"phrases"` // vectors of possible answers
-	Bytes     int64     `json:"bytes"`   // on disk
+	Bytes     int64     `json:"bytes"`   // on disk; 0 of a cluster, which does not tell
 	Roots     []string  `json:"roots"`
 	Skipped   []Skipped `json:"skipped"`
 }
 
+// stats counts what the index holds.
+func (x *Index) stats() (store.Stats, error) {
+	snapshot, err := x.storage.Snapshot(context.Background())
+	if err != nil {
+		return store.Stats{}, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	defer snapshot.Release()
+	return snapshot.Stats(), nil
+}
+
 // Status reports what the index holds.
 func (x *Index) Status() (*Status, error) {
-	c, err := readCatalog(x.dir)
+	c, err := x.readCatalog()
 	if err != nil {
 		return nil, err
 	}
-	stats, err := x.store.Stats()
+	stats, err := x.stats()
 	if err != nil {
-		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+		return nil, err
 	}
 	s := &Status{
 		Data: x.dir, Documents: stats.Documents, Passages: stats.Passages,
@@ -162,7 +174,7 @@ func (x *Index) Status() (*Status, error) {
 		Roots: []string{}, Skipped: []Skipped{},
 	}
 	if x.HasPhrases() {
-		phrases, err := phraseStats(x.dir)
+		phrases, err := x.phraseStats(context.Background(), false)
 		if err != nil {
 			return nil, err
 		}

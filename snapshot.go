@@ -15,6 +15,7 @@ import (
 	"evident/internal/durable"
 	"evident/internal/filelock"
 	"evident/store"
+	"evident/store/weaviate"
 	"evident/vector"
 )
 
@@ -66,10 +67,14 @@ func (x *Index) writeSnapshot(ctx context.Context, path string, r *SnapshotRepor
 	if err := absent(path); err != nil {
 		return err
 	}
-	if _, err := x.store.Refresh(); err != nil {
+	in, ok := x.storage.(*folder)
+	if !ok {
+		return errFolderOnly("snapshot of", x.dir)
+	}
+	if _, err := in.store.Refresh(); err != nil {
 		return err
 	}
-	snapshot, err := x.store.Snapshot()
+	snapshot, err := in.store.Snapshot()
 	if err != nil {
 		return err
 	}
@@ -168,6 +173,9 @@ func exportRest(dir string, put func(prefix string) func(string, []byte) error) 
 // the next call replaces. The error is [ErrSnapshotExists] where there is something already, and [ErrDamaged]
 // for a snapshot that is not what was written.
 func RestoreSnapshot(ctx context.Context, path, dir string, o SnapshotOptions) (*SnapshotReport, error) {
+	if weaviate.IsAddress(dir) {
+		return nil, errFolderOnly("restore a snapshot to", dir)
+	}
 	now := o.Now
 	if now == nil {
 		now = time.Now

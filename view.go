@@ -1,6 +1,7 @@
 package evident
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -12,7 +13,7 @@ import (
 // released after use.
 type view struct {
 	index     *Index
-	snapshot  *store.Snapshot
+	snapshot  textSnapshot
 	catalog   *catalog
 	documents map[string]*shownDocument // by stored path; each is read once
 }
@@ -23,13 +24,13 @@ type shownDocument struct {
 	source Source
 }
 
-// view returns the newest state of the index.
-func (x *Index) view() (*view, error) {
-	c, err := readCatalog(x.dir)
+// view returns the newest state of the index. What it reads ends with ctx.
+func (x *Index) view(ctx context.Context) (*view, error) {
+	c, err := x.readCatalog()
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := x.store.Snapshot()
+	snapshot, err := x.storage.Snapshot(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
 	}

@@ -57,6 +57,8 @@ var (
 	ErrNoPhrases = errors.New("the index holds no phrases")
 	// ErrNoCaptions says that a model cannot write captions.
 	ErrNoCaptions = errors.New("the model has no decoder of captions")
+	// ErrUnavailable says that the cluster which holds an index does not answer, or not with enough copies.
+	ErrUnavailable = errors.New("the cluster is not available")
 	// ErrNoDocument says that a document is not in the index.
 	ErrNoDocument = errors.New("no such document in the index")
 	// ErrNotImage says that a file is no picture of a known kind.
@@ -189,6 +191,10 @@ var Kinds = []Kind{
 	{
 		"overloaded", 503, "The server has as much to do as it takes on",
 		"Try again after the seconds of Retry-After.", ErrBusy,
+	},
+	{
+		"store-unavailable", 503, "The cluster that holds the index does not answer",
+		"See that most of its nodes run, then try again.", ErrUnavailable,
 	},
 	{"stale", 409, "The file has changed since it was indexed", "Index again.", ErrStale},
 	{"timeout", 503, "The request took too long", "Ask for less, or raise --request-timeout.", ErrBusy},

@@ -57,7 +57,7 @@ func Main(streams Streams, args []string) (code int) {
 	if a.json = a.json || wantsJSON(args); a.json {
 		a.out.json = true
 	}
-	return a.out.fail(err, a.verbose)
+	return a.out.fail(a.storeHint(err), a.verbose)
 }
 
 // wantsJSON finds --json by hand: flags before it may be the very thing that was wrong.
@@ -82,7 +82,8 @@ type app struct {
 	quiet   bool
 	verbose bool
 	color   string
-	data    string
+	data    string // folder of the index, or the address of --store
+	store   string
 	timeout time.Duration
 	cancel  context.CancelFunc
 }
@@ -110,6 +111,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print one JSON document on stdout")
 	flags.StringVarP(&a.data, "data", "d", "", "data folder of the index (see help environment)")
+	flags.StringVar(&a.store, "store", "", "collection on a cluster, instead of a data folder: weaviate://HOST,HOST,HOST/NAME")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no hints")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "on errors, show every cause")
 	flags.StringVar(&a.color, "color", "auto", "auto, always or never")
@@ -143,6 +145,9 @@ func (a *app) prepare(cmd *cobra.Command, _ []string) error {
 		a.out.color = terminal && !plain
 	default:
 		return usageError("--color is auto, always or never, not %q", a.color)
+	}
+	if err := a.useStore(); err != nil {
+		return err
 	}
 	if a.timeout < 0 {
 		return usageError("--timeout %v is negative", a.timeout)

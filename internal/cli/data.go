@@ -54,7 +54,9 @@ func (a *app) options(s *source) (evident.Options, error) {
 	if err != nil {
 		return evident.Options{}, err
 	}
-	o := evident.Options{Fast: s.fast, CacheDir: a.cacheFolder("packed"), Vision: vision}
+	o := evident.Options{
+		Fast: s.fast, CacheDir: a.cacheFolder("packed"), Vision: vision, StoreKey: a.storeKey(),
+	}
 	if o.Phrases, err = a.phraseOptions(s.phrase); err != nil {
 		return o, err
 	}
@@ -181,7 +183,7 @@ func (a *app) add(
 	return report, err
 }
 
-// dataFolder is the index of commands without --in: --data, EVIDENT_DATA, or "default".
+// dataFolder is the index of commands without --in: --store, --data, EVIDENT_DATA, or "default".
 func (a *app) dataFolder() string {
 	if a.data != "" {
 		return a.data

@@ -103,6 +103,12 @@ var known = []struct {
 		exitError, "no-captions",
 		"choose among your own: --captions FILE, one a line; or use the built-in model",
 	}},
+	{evident.ErrUnavailable, outcome{
+		exitError, "store-unavailable", "see that most nodes of the cluster run, then run the same command again",
+	}},
+	{evident.ErrFolderOnly, outcome{
+		exitError, "folder-only", "a cluster keeps copies and backups of its own; name a folder with --data",
+	}},
 	{evident.ErrEmptyIndex, outcome{
 		exitError, "empty-index",
 		`name a folder with documents; "evident help formats" lists what can be read`,

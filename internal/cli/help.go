@@ -154,7 +154,9 @@ Coordinates are pixels of the upright picture, from its upper left corner. What 
 off; a mask with nothing inside the picture is an error. A mask of the whole picture is allowed: its
 vector is one whose map is as even as it gets. --masks-out writes masks as JSON or PNG.`},
 	"environment": {"Variables and folders", `
-  EVIDENT_DATA      index of commands without --data and --in
+  EVIDENT_DATA      index of commands without --data, --store and --in: a folder, or an address as
+                    of --store
+  EVIDENT_STORE_KEY API key of a cluster that asks for one
   EVIDENT_CACHE     folder for what can be made again, instead of the one below; "off" keeps no
                     packed weights and no compiled PDF engine
   EVIDENT_CPU       use a slower kind of arithmetic, for tests: avx512_bf16, avx512, avx2, generic

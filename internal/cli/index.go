@@ -96,7 +96,7 @@ func (a *app) runIndex(ctx context.Context, o indexOptions) error {
 	}
 	phrases.Int8 = o.int8
 	index, err := evident.Open(ctx, a.dataFolder(), evident.Options{
-		Create: true, Vision: vision, Phrases: phrases, CacheDir: a.cacheFolder("packed"),
+		Create: true, Vision: vision, Phrases: phrases, CacheDir: a.cacheFolder("packed"), StoreKey: a.storeKey(),
 	})
 	if err != nil {
 		return err
@@ -136,10 +136,7 @@ func (a *app) printReport(r *evident.AddReport) {
 	if len(r.Skipped) > 0 {
 		fmt.Fprintln(a.out.Out, skipList(r.Skipped, skipListLong))
 	}
-	next := `evident ask "your question"`
-	if a.data != "" {
-		next = fmt.Sprintf(`evident ask --data %s "your question"`, a.data)
-	}
+	next := a.command("ask") + ` "your question"`
 	if r.Documents == 0 {
 		next = strings.ReplaceAll(next, `ask`, `search --images`)
 		next = strings.ReplaceAll(next, `your question`, `what to look for`)

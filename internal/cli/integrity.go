@@ -62,7 +62,10 @@ func (a *app) runCheck(ctx context.Context) error {
 
 // command is a command line for the index in use.
 func (a *app) command(words string) string {
-	if a.data != "" {
+	switch {
+	case a.store != "":
+		words += " --store " + a.store
+	case a.data != "":
 		words += " --data " + a.data
 	}
 	return "evident " + words

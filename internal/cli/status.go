@@ -34,9 +34,13 @@ func (a *app) statusCommand() *cobra.Command {
 			if status.Phrases > 0 {
 				phrases = plural(status.Phrases, "phrase") + ", "
 			}
-			fmt.Fprintf(a.out.Out, "%s\n  %s, %s, %s, %s%.1f MB on disk\n", status.Data,
+			size := fmt.Sprintf("%.1f MB on disk", float64(status.Bytes)/1e6)
+			if status.Bytes == 0 {
+				size = "on a cluster"
+			}
+			fmt.Fprintf(a.out.Out, "%s\n  %s, %s, %s, %s%s\n", status.Data,
 				plural(status.Documents, "document"), plural(status.Passages, "passage"),
-				plural(status.Images, "picture"), phrases, float64(status.Bytes)/1e6)
+				plural(status.Images, "picture"), phrases, size)
 			for _, root := range status.Roots {
 				fmt.Fprintf(a.out.Out, "  from %s\n", oneLine(root))
 			}
