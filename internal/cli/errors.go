@@ -66,7 +66,7 @@ var known = []struct {
 }{
 	{context.Canceled, outcome{
 		exitInterrupted, "interrupted",
-		"what was done is kept; run the same command again to go on",
+		"what was stored is kept; run the same command again to go on",
 	}},
 	{context.DeadlineExceeded, outcome{
 		exitError, "timeout",

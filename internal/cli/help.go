@@ -188,7 +188,7 @@ these folders.`},
    11  another process is writing to the index
    12  a model is missing
    13  a file of the index or of a model is damaged
-  130  interrupted; what was done is kept
+  130  interrupted; what was stored is kept
 
 More codes may come. With --json the last line on stderr is
 {"error": {"code", "message", "hint", "exit"}}.`},

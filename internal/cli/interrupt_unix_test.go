@@ -43,7 +43,7 @@ func TestInterrupt(t *testing.T) {
 	if code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}
-	if !strings.Contains(problems.String(), "hint: what was done is kept") {
+	if !strings.Contains(problems.String(), "hint: what was stored is kept") {
 		t.Errorf("stderr: %s", problems.String())
 	}
 }
