@@ -51,6 +51,9 @@ type host struct {
 	name   string
 	client *client.Client
 	avoid  time.Time // it is asked last until then
+
+	mu       sync.Mutex
+	caughtUp map[string]int64 // by class: the commit of which it is known to have everything
 }
 
 // newCluster asks nothing yet.
@@ -85,7 +88,7 @@ func newCluster(a *Address, o Options) (*cluster, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reach %s: %w", name, err)
 		}
-		c.hosts = append(c.hosts, &host{name: name, client: made})
+		c.hosts = append(c.hosts, &host{name: name, client: made, caughtUp: map[string]int64{}})
 	}
 	return c, nil
 }
@@ -197,6 +200,29 @@ func (p *pause) next(ctx context.Context) bool {
 	err := p.cluster.opts.Sleep(ctx, min(p.length, p.until.Sub(now)))
 	p.length = min(2*p.length, 5*time.Second)
 	return err == nil
+}
+
+// whole returns an error unless a host has so many objects of a class as there are at a commit: a node that
+// was away answers before it has caught up, and what it lacks would be missing from what it finds. It is
+// asked once for each commit.
+func (c *cluster) whole(ctx context.Context, h *host, class string, commit int64, want int) error {
+	h.mu.Lock()
+	known, ok := h.caughtUp[class]
+	h.mu.Unlock()
+	if ok && known == commit {
+		return nil
+	}
+	n, err := count(ctx, h, class)
+	if err != nil {
+		return err
+	}
+	if n < want {
+		return &answerError{[]string{fmt.Sprintf("it has not caught up: %d of %d objects of class %s", n, want, class)}}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.caughtUp[class] = commit
+	return nil
 }
 
 // healthy returns how many nodes the cluster has, and how many of them are alive.

@@ -137,12 +137,8 @@ func query[T any](ctx context.Context, class string, q *graphql.GetBuilder, fiel
 	if err != nil {
 		return nil, err
 	}
-	if len(answer.Errors) > 0 {
-		failed := &answerError{}
-		for _, e := range answer.Errors {
-			failed.messages = append(failed.messages, e.Message)
-		}
-		return nil, failed
+	if err := failure(answer); err != nil {
+		return nil, err
 	}
 	encoded, err := json.Marshal(answer.Data["Get"])
 	if err != nil {
@@ -153,6 +149,43 @@ func query[T any](ctx context.Context, class string, q *graphql.GetBuilder, fiel
 		return nil, &answerError{[]string{"its answer cannot be read: " + err.Error()}}
 	}
 	return rows[class], nil
+}
+
+// count asks a host how many objects of a class it has.
+func count(ctx context.Context, h *host, class string) (int, error) {
+	counted := graphql.Field{Name: "meta", Fields: fields("count")}
+	answer, err := h.client.GraphQL().Aggregate().WithClassName(class).WithFields(counted).Do(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := failure(answer); err != nil {
+		return 0, err
+	}
+	var classes map[string][]struct {
+		Meta struct {
+			Count int `json:"count"`
+		} `json:"meta"`
+	}
+	encoded, err := json.Marshal(answer.Data["Aggregate"])
+	if err == nil {
+		err = json.Unmarshal(encoded, &classes)
+	}
+	if err != nil || len(classes[class]) != 1 {
+		return 0, &answerError{[]string{fmt.Sprintf("it does not count class %s: %v", class, err)}}
+	}
+	return classes[class][0].Meta.Count, nil
+}
+
+// failure returns the errors inside an answer.
+func failure(answer *models.GraphQLResponse) error {
+	if len(answer.Errors) == 0 {
+		return nil
+	}
+	failed := &answerError{}
+	for _, e := range answer.Errors {
+		failed.messages = append(failed.messages, e.Message)
+	}
+	return failed
 }
 
 // fields names properties of a query's rows.

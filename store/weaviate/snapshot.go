@@ -48,8 +48,8 @@ func (s *Snapshot) Generation() uint32 { return uint32(s.Commit) }
 // Stats counts what the snapshot holds.
 func (s *Snapshot) Stats() store.Stats {
 	stats := store.Stats{Generation: s.Generation()}
+	stats.Passages = s.passages
 	for _, d := range s.documents {
-		stats.Passages += d.Passages
 		if d.Picture != nil {
 			stats.Pictures++
 		} else {
@@ -119,9 +119,12 @@ func widen[T any](k int, search func(limit int) (shown []T, rows int, err error)
 	}
 }
 
-// rows asks for passages.
+// rows asks a host that has all of them for passages.
 func (s *Snapshot) rows(choose func(*graphql.GetBuilder) *graphql.GetBuilder) (rows []passageRow, err error) {
 	err = s.store.cluster.do(s.ctx, func(ctx context.Context, h *host) error {
+		if err := s.store.cluster.whole(ctx, h, s.store.passages, s.Commit, s.passages); err != nil {
+			return err
+		}
 		q := choose(h.client.GraphQL().Get())
 		rows, err = query[passageRow](ctx, s.store.passages, q, append(passageFields, additional("score"))...)
 		return err
