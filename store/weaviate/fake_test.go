@@ -39,6 +39,8 @@ type fakeHost struct {
 	*httptest.Server
 	down    bool
 	missing map[string]bool // names of entries that it does not have yet
+	lacks   int             // so many objects of each class by its own count
+	counted int             // how often it was asked for that count
 	lose    int             // so many of its next answers to writes are lost, after the write
 }
 
@@ -244,6 +246,7 @@ func (f *fake) remove(w http.ResponseWriter, r *http.Request) {
 }
 
 var (
+	queryCount = regexp.MustCompile(`Aggregate\s*\{\s*(\w+)`)
 	queryClass = regexp.MustCompile(`Get\s*\{\s*(\w+)`)
 	queryAfter = regexp.MustCompile(`after:\s*"([^"]*)"`)
 	queryLater = regexp.MustCompile(`GreaterThan.*valueInt:\s*(\d+)`)
@@ -255,6 +258,14 @@ func (f *fake) query(h *fakeHost, w http.ResponseWriter, r *http.Request) {
 	var request struct{ Query string }
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		f.t.Error(err)
+	}
+	if counted := queryCount.FindStringSubmatch(request.Query); counted != nil {
+		h.counted++
+		n := len(f.objects[counted[1]]) - h.lacks
+		reply(w, map[string]any{"data": map[string]any{"Aggregate": map[string]any{
+			counted[1]: []map[string]any{{"meta": map[string]int{"count": n}}},
+		}}})
+		return
 	}
 	class := queryClass.FindStringSubmatch(request.Query)[1]
 	later, after := queryLater.FindStringSubmatch(request.Query), queryAfter.FindStringSubmatch(request.Query)
