@@ -147,6 +147,8 @@ func (c *cluster) doFor(ctx context.Context, limit time.Duration, call func(cont
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case status(err) == http.StatusUnauthorized, status(err) == http.StatusForbidden:
+			return fmt.Errorf("%s: %w: %w", h.name, ErrKey, plain(err))
 		case !elsewhere(err):
 			return fmt.Errorf("%s: %w", h.name, plain(err))
 		}

@@ -253,7 +253,8 @@ func serversAgree(t *testing.T, nodes []*node, questions []string) {
 	for i, port := range freePairs(t, 3) {
 		hosts := append(slices.Clone(nodes[i:]), nodes[:i]...)
 		listen := fmt.Sprintf("127.0.0.1:%d", port)
-		c := evidentCommand("serve", "--store", address("papers", hosts...), "--listen", listen)
+		c := evidentCommand("serve", "--store", address("papers", hosts...), "--listen", listen,
+			"--request-timeout", "10m")
 		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		var log bytes.Buffer
 		c.Stderr = &log
@@ -282,7 +283,7 @@ func serversAgree(t *testing.T, nodes []*node, questions []string) {
 		})
 	}
 	agree := func(t *testing.T) (all []string) {
-		for i := 0; i < len(questions); i += 5 {
+		for i := 0; i < len(questions); i += 8 {
 			var first string
 			for _, s := range servers {
 				got := answerOf(t, s, questions[i])
@@ -307,7 +308,7 @@ func serversAgree(t *testing.T, nodes []*node, questions []string) {
 // answerOf is what a server answers, but for how long it took.
 func answerOf(t *testing.T, server, question string) string {
 	t.Helper()
-	body, _ := json.Marshal(api.AskRequest{Question: question})
+	body, _ := json.Marshal(api.AskRequest{Question: question, Passages: 5})
 	answer, err := http.Post(server+"/api/v1/ask", "application/json", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

@@ -20,23 +20,23 @@ import (
 // after a commit a node with the setting ranks as it does for good; one without it does not, or this test
 // would prove nothing.
 func TestFreshDocuments(t *testing.T) {
-	const passages, settled = 6000, 90 * time.Second
+	const passages, settled = 3000, 90 * time.Second
 	rows := readRows(t, filepath.Join(data, "corpus_docs.jsonl.gz"), passages)
 	var documents []*storedDocument
 	for first := 0; first < len(rows); first += rowsOfDocument {
 		documents = append(documents, newDocument(rows[first:min(first+rowsOfDocument, len(rows))], first))
 	}
-	questions := openings(rows[len(rows)/2:], 200)
+	questions := openings(rows[len(rows)*9/10:], 100) // of what is written last
 	cured, asIs := startNodes(t, 1, flushSeconds+"5")[0], startNodes(t, 1)[0]
 	var differ []int
 	stores := []*weaviate.Store{load(t, cured, documents), load(t, asIs, documents)}
 	committed := time.Now()
 	time.Sleep(10 * time.Second)
-	var fresh [][]string
-	for _, s := range stores {
-		fresh = append(fresh, answers(t, s, questions))
+	fresh := make([][]string, len(stores))
+	for _, i := range []int{1, 0} { // the one without the setting first: it mends itself after a minute
+		fresh[i] = answers(t, stores[i], questions)
+		t.Logf("store %d answered until %.0f s after the last commit", i, time.Since(committed).Seconds())
 	}
-	t.Logf("asked %.0f s after the last commit", time.Since(committed).Seconds())
 	time.Sleep(settled - time.Since(committed))
 	for i, s := range stores {
 		n := 0
@@ -60,7 +60,7 @@ func TestFreshDocuments(t *testing.T) {
 // openings asks as people do, with stop words: "what is the" and six words of a passage.
 func openings(rows []evident.CorpusRow, n int) []string {
 	var questions []string
-	for i := 0; i < len(rows) && len(questions) < n; i += max(1, len(rows)/n/2) {
+	for i := 0; i < len(rows) && len(questions) < n; i += max(1, len(rows)/n) {
 		if words := strings.Fields(rows[i].Text); len(words) > 20 {
 			questions = append(questions, "what is the "+strings.Join(words[8:14], " "))
 		}

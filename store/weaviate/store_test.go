@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -458,6 +459,19 @@ func TestUnreachableNamesEveryHost(t *testing.T) {
 		if !strings.Contains(err.Error(), host) {
 			t.Errorf("%q does not name %s", err, host)
 		}
+	}
+}
+
+// TestKeyIsAskedFor: a cluster that wants a key is no cluster that is down.
+func TestKeyIsAskedFor(t *testing.T) {
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"code":401,"message":"anonymous access not enabled"}`, http.StatusUnauthorized)
+	}))
+	defer refusing.Close()
+	a := &Address{Hosts: []string{strings.TrimPrefix(refusing.URL, "http://")}, Collection: "Papers"}
+	_, err := Open(t.Context(), a, Options{})
+	if !errors.Is(err, ErrKey) || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "anonymous access") {
+		t.Errorf("error %v, want ErrKey and the server's reason", err)
 	}
 }
 
