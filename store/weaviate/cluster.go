@@ -17,8 +17,8 @@ import (
 // answer is asked last.
 const (
 	callTimeout   = 20 * time.Second
-	writeTimeout  = time.Minute
-	writePatience = 3 * time.Minute
+	writeTimeout  = 40 * time.Second
+	writePatience = 5 * time.Minute
 	avoidTime     = 15 * time.Second
 )
 
@@ -29,7 +29,7 @@ const quorum = "QUORUM"
 type Options struct {
 	APIKey    string            // "" for a cluster that asks for none
 	Transport http.RoundTripper // nil means one like http.DefaultTransport
-	Patience  time.Duration     // how long a write is tried again; 0 means 3 min
+	Patience  time.Duration     // how long a write is tried again; 0 means 5 min
 
 	Now   func() time.Time                           // the clock; nil means time.Now
 	Sleep func(context.Context, time.Duration) error // nil means to wait

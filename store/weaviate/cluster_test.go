@@ -239,7 +239,8 @@ func noisy(random *rand.Rand, phrase []float32, id uint64) vector.Item {
 
 // importTexts loads the passages, kills a node a third of the way, and restarts it at two thirds.
 func (x *exercise) importTexts(t *testing.T) {
-	s, err := weaviate.Create(t.Context(), parse(t, x.address), weaviate.Options{})
+	// The machine of a test may be busy with others, and slow.
+	s, err := weaviate.Create(t.Context(), parse(t, x.address), weaviate.Options{Patience: 15 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

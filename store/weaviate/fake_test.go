@@ -32,6 +32,7 @@ type fake struct {
 	requests int                       // of objects to be written
 	refuse   func(*models.Object) string
 	alive    int
+	most     int // objects that a request may have; others are not answered in time
 }
 
 // fakeHost is one of its hosts.
@@ -47,7 +48,7 @@ type fakeHost struct {
 // newFake starts a cluster of so many hosts.
 func newFake(t *testing.T, hosts int) *fake {
 	t.Helper()
-	f := &fake{t: t, classes: map[string]*models.Class{}, objects: map[string]map[string]any{}, alive: hosts}
+	f := &fake{t: t, classes: map[string]*models.Class{}, objects: map[string]map[string]any{}, alive: hosts, most: 1000}
 	for range hosts {
 		h := &fakeHost{missing: map[string]bool{}}
 		h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(h, w, r) }))
@@ -183,7 +184,10 @@ func (f *fake) write(h *fakeHost, w http.ResponseWriter, r *http.Request) {
 	if level := r.URL.Query().Get("consistency_level"); level != quorum {
 		f.t.Errorf("written at %q, want %s", level, quorum)
 	}
-	f.requests++
+	if f.requests++; len(batch.Objects) > f.most {
+		w.WriteHeader(http.StatusGatewayTimeout)
+		return
+	}
 	var answers []map[string]any
 	for _, o := range batch.Objects {
 		result := map[string]any{"status": "SUCCESS"}

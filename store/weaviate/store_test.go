@@ -253,6 +253,27 @@ func TestWritesAreTriedAgain(t *testing.T) {
 	}
 }
 
+// TestBusyHostsAreAskedForLess: hosts that manage few objects in time get few.
+func TestBusyHostsAreAskedForLess(t *testing.T) {
+	f := newFake(t, 2)
+	f.most = 3
+	c := f.cluster()
+	var objects []*models.Object
+	for i := range 50 {
+		objects = append(objects, &models.Object{Class: "X", ID: objectID("X", i), Properties: map[string]any{"n": i}})
+	}
+	if err := c.put(t.Context(), objects); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.objects["X"]); n != 50 {
+		t.Errorf("%d objects of 50", n)
+	}
+	f.most = 0
+	if err := c.put(t.Context(), objects); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("error %v, want ErrUnavailable: none was acknowledged", err)
+	}
+}
+
 // TestRefusedWritesAreNotAcknowledged: patience ends, and then the commit fails.
 func TestRefusedWritesAreNotAcknowledged(t *testing.T) {
 	f := newFake(t, 3)
