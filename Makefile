@@ -1,7 +1,7 @@
 # make check is what to run before a commit; it needs Go, and uses staticcheck and golangci-lint
 # when they are installed.
 
-.PHONY: check test race build dist package-files contract model-sums
+.PHONY: check test race build dist package-files contract model-sums cluster weaviate
 
 check: test
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -42,3 +42,13 @@ contract:
 # model-sums lists the digests of the embedded models, after one of them changed.
 model-sums:
 	cd models && sha256sum */config.json */model.safetensors >SHA256SUMS
+
+# weaviate builds the server that tests of --store run against: eight minutes and 2 GB of memory the first time.
+weaviate:
+	cd tools/cluster && go build -o bin/weaviate-server github.com/weaviate/weaviate/cmd/weaviate-server
+
+# cluster starts three nodes on this machine, loads them, kills some, and compares with an index in a folder:
+# half an hour on two idle cores. EVIDENT_CLUSTER_PASSAGES=5000 makes it smaller.
+cluster: weaviate
+	EVIDENT_WEAVIATE=$(CURDIR)/tools/cluster/bin/weaviate-server \
+	  go test -tags cluster -count=1 -v -timeout 90m -run 'TestCluster|TestFreshDocuments|TestCommand' ./store/weaviate

@@ -14,6 +14,7 @@ import (
 	"evident/api"
 	"evident/document"
 	"evident/models"
+	"evident/vector"
 )
 
 // DocumentInfo is what a list of documents says of one.
@@ -76,6 +77,10 @@ func (x *Index) Refresh() (changed bool, err error) {
 		return changed, nil
 	}
 	more, err := x.phrases.Refresh(ctx)
+	if errors.Is(err, vector.ErrNoIndex) { // another process makes them anew
+		err = x.phrases.Close()
+		x.phrases, more = nil, true
+	}
 	if err != nil {
 		return changed, fmt.Errorf("read phrases of index %q: %w", x.dir, public(err))
 	}

@@ -32,6 +32,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"evident/api"
 	"evident/mix"
 	"evident/store"
 	"evident/store/weaviate"
@@ -145,6 +146,8 @@ func public(err error) error {
 		return &sentinelError{ErrNoIndex, err}
 	case errors.Is(err, store.ErrLocked), errors.As(err, &held):
 		return &sentinelError{ErrLocked, err}
+	case errors.Is(err, weaviate.ErrKey):
+		return &sentinelError{api.ErrKey, err}
 	case errors.Is(err, weaviate.ErrUnavailable):
 		return &sentinelError{ErrUnavailable, err}
 	case errors.As(err, &damaged):

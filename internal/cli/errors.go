@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"evident"
+	"evident/api"
 	"evident/internal/filelock"
 	"evident/internal/hub"
 )
@@ -103,6 +104,7 @@ var known = []struct {
 		exitError, "no-captions",
 		"choose among your own: --captions FILE, one a line; or use the built-in model",
 	}},
+	{api.ErrKey, outcome{exitToken, "key-needed", "set the key that is asked for (see help environment)"}},
 	{evident.ErrUnavailable, outcome{
 		exitError, "store-unavailable", "see that most nodes of the cluster run, then run the same command again",
 	}},

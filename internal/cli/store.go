@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"evident"
+	"evident/api"
 	"evident/internal/durable"
 	"evident/store/weaviate"
 )
@@ -44,6 +45,8 @@ func (a *app) storeHint(err error) error {
 		return &hintError{err, fmt.Sprintf("run %q first", "evident index --phrases --store "+a.dataFolder()+" PATH")}
 	case errors.Is(err, evident.ErrNoIndex):
 		return &hintError{err, fmt.Sprintf("run %q first", "evident index --store "+a.dataFolder()+" PATH")}
+	case errors.Is(err, api.ErrKey):
+		return &hintError{err, "set EVIDENT_STORE_KEY to an API key of the cluster, then run the same command again"}
 	case errors.Is(err, evident.ErrDamaged):
 		return &hintError{err, fmt.Sprintf("run %q to see what is damaged; a file that has changed is stored anew",
 			"evident doctor --store "+a.dataFolder())}

@@ -17,8 +17,8 @@ import (
 // answer is asked last.
 const (
 	callTimeout   = 20 * time.Second
-	writeTimeout  = time.Minute
-	writePatience = 3 * time.Minute
+	writeTimeout  = 40 * time.Second
+	writePatience = 5 * time.Minute
 	avoidTime     = 15 * time.Second
 )
 
@@ -29,7 +29,7 @@ const quorum = "QUORUM"
 type Options struct {
 	APIKey    string            // "" for a cluster that asks for none
 	Transport http.RoundTripper // nil means one like http.DefaultTransport
-	Patience  time.Duration     // how long a write is tried again; 0 means 3 min
+	Patience  time.Duration     // how long a write is tried again; 0 means 5 min
 
 	Now   func() time.Time                           // the clock; nil means time.Now
 	Sleep func(context.Context, time.Duration) error // nil means to wait
@@ -51,6 +51,9 @@ type host struct {
 	name   string
 	client *client.Client
 	avoid  time.Time // it is asked last until then
+
+	mu       sync.Mutex
+	caughtUp map[string]int64 // by class: the commit of which it is known to have everything
 }
 
 // newCluster asks nothing yet.
@@ -85,7 +88,7 @@ func newCluster(a *Address, o Options) (*cluster, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reach %s: %w", name, err)
 		}
-		c.hosts = append(c.hosts, &host{name: name, client: made})
+		c.hosts = append(c.hosts, &host{name: name, client: made, caughtUp: map[string]int64{}})
 	}
 	return c, nil
 }
@@ -144,6 +147,8 @@ func (c *cluster) doFor(ctx context.Context, limit time.Duration, call func(cont
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case status(err) == http.StatusUnauthorized, status(err) == http.StatusForbidden:
+			return fmt.Errorf("%s: %w: %w", h.name, ErrKey, plain(err))
 		case !elsewhere(err):
 			return fmt.Errorf("%s: %w", h.name, plain(err))
 		}
@@ -197,6 +202,29 @@ func (p *pause) next(ctx context.Context) bool {
 	err := p.cluster.opts.Sleep(ctx, min(p.length, p.until.Sub(now)))
 	p.length = min(2*p.length, 5*time.Second)
 	return err == nil
+}
+
+// whole returns an error unless a host has so many objects of a class as there are at a commit: a node that
+// was away answers before it has caught up, and what it lacks would be missing from what it finds. It is
+// asked once for each commit.
+func (c *cluster) whole(ctx context.Context, h *host, class string, commit int64, want int) error {
+	h.mu.Lock()
+	known, ok := h.caughtUp[class]
+	h.mu.Unlock()
+	if ok && known == commit {
+		return nil
+	}
+	n, err := count(ctx, h, class)
+	if err != nil {
+		return err
+	}
+	if n < want {
+		return &answerError{[]string{fmt.Sprintf("it has not caught up: %d of %d objects of class %s", n, want, class)}}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.caughtUp[class] = commit
+	return nil
 }
 
 // healthy returns how many nodes the cluster has, and how many of them are alive.

@@ -17,6 +17,9 @@ import (
 // ErrUnavailable says that a cluster does not answer, or not with enough of its copies.
 var ErrUnavailable = errors.New("the cluster is not available")
 
+// ErrKey says that a cluster asks for a key, or for another one.
+var ErrKey = errors.New("the cluster asks for an API key, or for another one")
+
 // UnreachableError is [ErrUnavailable]: no host answered.
 type UnreachableError struct {
 	Address string

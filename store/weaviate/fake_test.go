@@ -32,6 +32,7 @@ type fake struct {
 	requests int                       // of objects to be written
 	refuse   func(*models.Object) string
 	alive    int
+	most     int // objects that a request may have; others are not answered in time
 }
 
 // fakeHost is one of its hosts.
@@ -39,13 +40,15 @@ type fakeHost struct {
 	*httptest.Server
 	down    bool
 	missing map[string]bool // names of entries that it does not have yet
+	lacks   int             // so many objects of each class by its own count
+	counted int             // how often it was asked for that count
 	lose    int             // so many of its next answers to writes are lost, after the write
 }
 
 // newFake starts a cluster of so many hosts.
 func newFake(t *testing.T, hosts int) *fake {
 	t.Helper()
-	f := &fake{t: t, classes: map[string]*models.Class{}, objects: map[string]map[string]any{}, alive: hosts}
+	f := &fake{t: t, classes: map[string]*models.Class{}, objects: map[string]map[string]any{}, alive: hosts, most: 1000}
 	for range hosts {
 		h := &fakeHost{missing: map[string]bool{}}
 		h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(h, w, r) }))
@@ -181,7 +184,10 @@ func (f *fake) write(h *fakeHost, w http.ResponseWriter, r *http.Request) {
 	if level := r.URL.Query().Get("consistency_level"); level != quorum {
 		f.t.Errorf("written at %q, want %s", level, quorum)
 	}
-	f.requests++
+	if f.requests++; len(batch.Objects) > f.most {
+		w.WriteHeader(http.StatusGatewayTimeout)
+		return
+	}
 	var answers []map[string]any
 	for _, o := range batch.Objects {
 		result := map[string]any{"status": "SUCCESS"}
@@ -244,6 +250,7 @@ func (f *fake) remove(w http.ResponseWriter, r *http.Request) {
 }
 
 var (
+	queryCount = regexp.MustCompile(`Aggregate\s*\{\s*(\w+)`)
 	queryClass = regexp.MustCompile(`Get\s*\{\s*(\w+)`)
 	queryAfter = regexp.MustCompile(`after:\s*"([^"]*)"`)
 	queryLater = regexp.MustCompile(`GreaterThan.*valueInt:\s*(\d+)`)
@@ -255,6 +262,14 @@ func (f *fake) query(h *fakeHost, w http.ResponseWriter, r *http.Request) {
 	var request struct{ Query string }
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		f.t.Error(err)
+	}
+	if counted := queryCount.FindStringSubmatch(request.Query); counted != nil {
+		h.counted++
+		n := len(f.objects[counted[1]]) - h.lacks
+		reply(w, map[string]any{"data": map[string]any{"Aggregate": map[string]any{
+			counted[1]: []map[string]any{{"meta": map[string]int{"count": n}}},
+		}}})
+		return
 	}
 	class := queryClass.FindStringSubmatch(request.Query)[1]
 	later, after := queryLater.FindStringSubmatch(request.Query), queryAfter.FindStringSubmatch(request.Query)

@@ -28,23 +28,33 @@ func objectID(parts ...any) strfmt.UUID {
 	return strfmt.UUID(uuid.NewSHA1(namespace, []byte(name.String())).String())
 }
 
-// put writes objects, and again those that were not acknowledged, for as long as there is patience. It
-// returns nil only when every one of them was acknowledged by a quorum.
+// put writes objects, and again those that were not acknowledged, until for the length of patience none was.
+// It returns nil only when every one of them was acknowledged by a quorum. Hosts that did not answer are
+// asked for half as much the next time: one that is busy may manage that within its own limits.
 func (c *cluster) put(ctx context.Context, objects []*models.Object) error {
-	left := objects
+	left, size := objects, len(objects)
 	for pause := newPause(c); len(left) > 0; {
 		var refused error
+		asked := left[:min(size, len(left))]
+		rest := left[len(asked):]
 		err := c.doFor(ctx, writeTimeout, func(ctx context.Context, h *host) error {
-			answers, err := h.client.Batch().ObjectsBatcher().WithObjects(left...).WithConsistencyLevel(quorum).Do(ctx)
+			answers, err := h.client.Batch().ObjectsBatcher().WithObjects(asked...).WithConsistencyLevel(quorum).Do(ctx)
 			if err == nil {
-				left, refused = unwritten(left, answers)
+				var again []*models.Object
+				again, refused = unwritten(asked, answers)
+				left = append(again, rest...)
 			}
 			return err
 		})
-		if err != nil && !errors.Is(err, ErrUnavailable) {
+		switch {
+		case err != nil && !errors.Is(err, ErrUnavailable):
 			return err
+		case err != nil:
+			size = max(1, len(asked)/2)
+		case len(left) < len(rest)+len(asked): // some were acknowledged
+			pause = newPause(c)
 		}
-		if len(left) > 0 && !pause.next(ctx) {
+		if len(left) > len(rest) && !pause.next(ctx) {
 			return fmt.Errorf("write %d of %d objects: %w", len(left), len(objects), errors.Join(ctx.Err(), err, refused))
 		}
 	}
@@ -137,12 +147,8 @@ func query[T any](ctx context.Context, class string, q *graphql.GetBuilder, fiel
 	if err != nil {
 		return nil, err
 	}
-	if len(answer.Errors) > 0 {
-		failed := &answerError{}
-		for _, e := range answer.Errors {
-			failed.messages = append(failed.messages, e.Message)
-		}
-		return nil, failed
+	if err := failure(answer); err != nil {
+		return nil, err
 	}
 	encoded, err := json.Marshal(answer.Data["Get"])
 	if err != nil {
@@ -153,6 +159,43 @@ func query[T any](ctx context.Context, class string, q *graphql.GetBuilder, fiel
 		return nil, &answerError{[]string{"its answer cannot be read: " + err.Error()}}
 	}
 	return rows[class], nil
+}
+
+// count asks a host how many objects of a class it has.
+func count(ctx context.Context, h *host, class string) (int, error) {
+	counted := graphql.Field{Name: "meta", Fields: fields("count")}
+	answer, err := h.client.GraphQL().Aggregate().WithClassName(class).WithFields(counted).Do(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := failure(answer); err != nil {
+		return 0, err
+	}
+	var classes map[string][]struct {
+		Meta struct {
+			Count int `json:"count"`
+		} `json:"meta"`
+	}
+	encoded, err := json.Marshal(answer.Data["Aggregate"])
+	if err == nil {
+		err = json.Unmarshal(encoded, &classes)
+	}
+	if err != nil || len(classes[class]) != 1 {
+		return 0, &answerError{[]string{fmt.Sprintf("it does not count class %s: %v", class, err)}}
+	}
+	return classes[class][0].Meta.Count, nil
+}
+
+// failure returns the errors inside an answer.
+func failure(answer *models.GraphQLResponse) error {
+	if len(answer.Errors) == 0 {
+		return nil
+	}
+	failed := &answerError{}
+	for _, e := range answer.Errors {
+		failed.messages = append(failed.messages, e.Message)
+	}
+	return failed
 }
 
 // fields names properties of a query's rows.

@@ -35,7 +35,25 @@ type Phrases struct {
 	settings vector.Settings
 
 	mu      sync.Mutex
-	current *state
+	current *grouped
+}
+
+// grouped is a state of the groups.
+type grouped struct {
+	*state
+	vectors int // of all groups
+}
+
+func newGrouped(s *state) (*grouped, error) {
+	g := &grouped{state: s}
+	for key, e := range s.members {
+		var of group
+		if err := json.Unmarshal([]byte(e.Body), &of); err != nil {
+			return nil, fmt.Errorf("entry of %q: %w", key, err)
+		}
+		g.vectors += of.Vectors
+	}
+	return g, nil
 }
 
 // group is what the journal says of a group.
@@ -87,7 +105,11 @@ func (s *Store) OpenPhrases(ctx context.Context) (*Phrases, error) {
 	if err := json.Unmarshal([]byte(n.Vectors), &p.settings); err != nil {
 		return nil, &ForeignError{c.class(groupClass), "its settings cannot be read: " + err.Error()}
 	}
-	p.current, err = p.journal.read(ctx, nil)
+	now, err := p.journal.read(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.current, err = newGrouped(now)
 	return p, err
 }
 
@@ -114,7 +136,7 @@ func (p *Phrases) Close() error {
 // Improve has nothing to do: the cluster keeps its graph by itself.
 func (p *Phrases) Improve(context.Context) (changed bool, err error) { return false, nil }
 
-func (p *Phrases) state() (*state, error) {
+func (p *Phrases) state() (*grouped, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current == nil {
@@ -129,25 +151,29 @@ func (p *Phrases) Refresh(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	now, err := p.journal.read(ctx, have)
-	if err != nil {
+	now, err := p.journal.read(ctx, have.state)
+	if err != nil || now == have.state {
 		return false, err
 	}
-	p.advance(now)
-	return now != have, nil
+	return true, p.advance(now)
 }
 
-func (p *Phrases) advance(now *state) {
+func (p *Phrases) advance(now *state) error {
+	next, err := newGrouped(now)
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current != nil && p.current.Commit <= now.Commit {
-		p.current = now
+		p.current = next
 	}
+	return nil
 }
 
 // PhraseSnapshot is one state of the phrases.
 type PhraseSnapshot struct {
-	*state
+	*grouped
 	phrases *Phrases
 }
 
@@ -180,14 +206,9 @@ func (s *PhraseSnapshot) Groups() map[string]bool {
 
 // Stats counts what the snapshot holds.
 func (s *PhraseSnapshot) Stats() vector.Stats {
-	stats := vector.Stats{Settings: s.phrases.settings, Groups: len(s.members), Generation: s.Generation()}
-	for _, e := range s.members {
-		var g group
-		if json.Unmarshal([]byte(e.Body), &g) == nil {
-			stats.Vectors += g.Vectors
-		}
+	return vector.Stats{
+		Settings: s.phrases.settings, Groups: len(s.members), Vectors: s.vectors, Generation: s.Generation(),
 	}
-	return stats
 }
 
 // phraseRow is a phrase as its class keeps it.
@@ -212,6 +233,9 @@ func (s *PhraseSnapshot) Search(ctx context.Context, q *vector.Query) ([]vector.
 	return widen(q.K, func(limit int) ([]vector.Hit, int, error) {
 		var rows []phraseRow
 		err := s.phrases.store.cluster.do(ctx, func(ctx context.Context, h *host) (err error) {
+			if err := s.phrases.store.cluster.whole(ctx, h, s.phrases.class, s.Commit, s.vectors); err != nil {
+				return err
+			}
 			get := h.client.GraphQL().Get().WithNearVector(near).WithLimit(limit)
 			rows, err = query[phraseRow](ctx, s.phrases.class, get, append(fields("group", "item"), additional("distance"))...)
 			return err
@@ -338,8 +362,7 @@ func (w *PhraseWriter) Commit() error {
 	if err != nil {
 		return fmt.Errorf("commit phrases to %s: %w", w.phrases.store.cluster.address, err)
 	}
-	w.phrases.advance(now)
-	return nil
+	return w.phrases.advance(now)
 }
 
 // Close gives up what is not committed and gives the lock back.

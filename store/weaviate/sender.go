@@ -10,8 +10,8 @@ import (
 
 // The size of requests, and how many are under way at once.
 const (
-	senders        = 4
-	requestObjects = 200
+	senders        = 3
+	requestObjects = 100
 	requestBytes   = 2 << 20
 )
 

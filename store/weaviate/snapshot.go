@@ -26,8 +26,15 @@ type Snapshot struct {
 	store *Store
 	ctx   context.Context //nolint:containedctx // a snapshot serves one request
 
-	mu   sync.Mutex
-	read map[store.PassageID]store.Passage
+	mu     sync.Mutex
+	read   map[store.PassageID]store.Passage
+	ranked ranking // of the last question
+}
+
+// ranking is what a question has found.
+type ranking struct {
+	question string
+	scores   map[store.PassageID]float32
 }
 
 // Snapshot returns the state that the store is at.
@@ -48,8 +55,8 @@ func (s *Snapshot) Generation() uint32 { return uint32(s.Commit) }
 // Stats counts what the snapshot holds.
 func (s *Snapshot) Stats() store.Stats {
 	stats := store.Stats{Generation: s.Generation()}
+	stats.Passages = s.passages
 	for _, d := range s.documents {
-		stats.Passages += d.Passages
 		if d.Picture != nil {
 			stats.Pictures++
 		} else {
@@ -83,7 +90,7 @@ func (s *Snapshot) Search(question string, k int) ([]store.Hit, error) {
 		return nil, nil
 	}
 	words := (&graphql.BM25ArgumentBuilder{}).WithQuery(strings.Join(terms, " ")).WithProperties("terms")
-	return widen(k, func(limit int) (hits []store.Hit, rows int, err error) {
+	hits, err := widen(k, func(limit int) (hits []store.Hit, rows int, err error) {
 		found, err := s.rows(func(q *graphql.GetBuilder) *graphql.GetBuilder { return q.WithBM25(words).WithLimit(limit) })
 		if err != nil {
 			return nil, 0, fmt.Errorf("search: %w", err)
@@ -106,6 +113,28 @@ func (s *Snapshot) Search(question string, k int) ([]store.Hit, error) {
 		})
 		return hits, len(found), nil
 	})
+	if err == nil {
+		s.rank(question, hits)
+	}
+	return hits, err
+}
+
+// rank remembers what a question has found, for Explain.
+func (s *Snapshot) rank(question string, hits []store.Hit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ranked = ranking{question, map[store.PassageID]float32{}}
+	for _, h := range hits {
+		s.ranked.scores[h.Passage] = h.Score
+	}
+}
+
+// score is that of a passage, when the question was the last one.
+func (s *Snapshot) score(question string, id store.PassageID) (float32, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	score, ok := s.ranked.scores[id]
+	return score, ok && s.ranked.question == question
 }
 
 // widen asks for more and more rows until k of them may be shown, or there are no more.
@@ -119,9 +148,12 @@ func widen[T any](k int, search func(limit int) (shown []T, rows int, err error)
 	}
 }
 
-// rows asks for passages.
+// rows asks a host that has all of them for passages.
 func (s *Snapshot) rows(choose func(*graphql.GetBuilder) *graphql.GetBuilder) (rows []passageRow, err error) {
 	err = s.store.cluster.do(s.ctx, func(ctx context.Context, h *host) error {
+		if err := s.store.cluster.whole(ctx, h, s.store.passages, s.Commit, s.passages); err != nil {
+			return err
+		}
 		q := choose(h.client.GraphQL().Get())
 		rows, err = query[passageRow](ctx, s.store.passages, q, append(passageFields, additional("score"))...)
 		return err
@@ -244,16 +276,14 @@ func (s *Snapshot) fetchOne(object string, id store.PassageID) error {
 
 // Explain says what is known of a passage's score: the cluster does not tell it term by term.
 func (s *Snapshot) Explain(question string, id store.PassageID) (bm25.Explanation, error) {
-	hits, err := s.Search(question, explainDepth)
-	if err != nil {
-		return bm25.Explanation{}, err
-	}
-	e := bm25.Explanation{Label: "BM25, as the cluster scores it"}
-	for _, h := range hits {
-		if h.Passage == id {
-			e.Value = float64(h.Score)
+	score, known := s.score(question, id)
+	if !known { // 0 stays that of a passage that is not among so many
+		if _, err := s.Search(question, explainDepth); err != nil {
+			return bm25.Explanation{}, err
 		}
+		score, _ = s.score(question, id)
 	}
+	e := bm25.Explanation{Label: "BM25, as the cluster scores it", Value: float64(score)}
 	p, err := s.Passage(id)
 	if err != nil {
 		return bm25.Explanation{}, err

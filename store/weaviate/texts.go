@@ -47,6 +47,7 @@ type texts struct {
 	documents []stored
 	byPath    map[string]int
 	byKey     map[string]int
+	passages  int // of all documents
 }
 
 // newTexts reads the members of a state.
@@ -65,6 +66,7 @@ func newTexts(s *state, catalog string) (*texts, error) {
 			return nil, fmt.Errorf("entry of %q: %w", e.Name, err)
 		}
 		t.documents = append(t.documents, d)
+		t.passages += d.Passages
 		t.byPath[d.path], t.byKey[d.Key] = i, i
 	}
 	return t, nil
