@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"evident/document"
+	"evident/internal/durable"
 	"evident/store"
 )
 
@@ -93,7 +94,7 @@ func (x *Index) Add(ctx context.Context, paths []string, o AddOptions) (*AddRepo
 		return nil, err
 	}
 	if a.plan.changes() || changedRoots {
-		if saveErr := a.catalog.save(x.dir); saveErr != nil {
+		if saveErr := a.catalog.save(durable.Disk{}, x.dir); saveErr != nil {
 			return nil, saveErr
 		}
 	}

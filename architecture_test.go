@@ -58,6 +58,7 @@ var floors = map[string]float64{
 	"internal/filelock":    1,
 	"internal/durable":     1,
 	"internal/archive":     2,
+	"internal/faultdisk":   2, // tests only: a disk on which things go wrong
 	"internal/hub":         2,
 	"internal/heatmap":     4,
 	"internal/hub/hubtest": 1, // tests only: a model hub

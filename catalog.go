@@ -95,14 +95,14 @@ func parseCatalog(content []byte) (*catalog, error) {
 func catalogSum(body []byte) string { return fmt.Sprintf("%08x", durable.Sum(body)) }
 
 // save replaces the catalog of a data folder in one step.
-func (c *catalog) save(dir string) error {
+func (c *catalog) save(disk durable.FS, dir string) error {
 	content, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
 	body := content[:len(content)-1] // the field comes before the closing brace
 	content = append(body, catalogSumField+catalogSum(body)+catalogSumEnd...)
-	if err := durable.Replace(filepath.Join(dir, catalogName), content); err != nil {
+	if err := durable.ReplaceOn(disk, filepath.Join(dir, catalogName), content); err != nil {
 		return fmt.Errorf("write index %q: %w", dir, err)
 	}
 	return nil

@@ -36,7 +36,7 @@ func write(t testing.TB, w *Writer) *Summary {
 func writeFile(t testing.TB) (string, *Summary) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.tar")
-	w, err := NewFile(path)
+	w, err := NewFile(durable.Disk{}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func same(files map[string][]byte) bool { return maps.EqualFunc(files, content, 
 func TestRoundTrip(t *testing.T) {
 	file, wrote := writeFile(t)
 	dir := t.TempDir()
-	alsoWrote := write(t, NewFolder(dir))
+	alsoWrote := write(t, NewFolder(durable.Disk{}, dir))
 	if *wrote != *alsoWrote || wrote.Files != 3 || wrote.Bytes != 4003 {
 		t.Errorf("%+v and %+v", wrote, alsoWrote)
 	}
@@ -137,7 +137,7 @@ func TestChangesOfAFolderAreNoticed(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		write(t, NewFolder(dir))
+		write(t, NewFolder(durable.Disk{}, dir))
 		if err := change(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestChangesOfAFolderAreNoticed(t *testing.T) {
 
 func TestNamesThatLeadOutAreRefused(t *testing.T) {
 	for _, name := range []string{"../x", "/x", "", "a/../x", "a\nb"} {
-		if err := NewFolder(t.TempDir()).Put(name, nil); err == nil {
+		if err := NewFolder(durable.Disk{}, t.TempDir()).Put(name, nil); err == nil {
 			t.Errorf("%q is accepted", name)
 		}
 	}
