@@ -20,6 +20,7 @@ var floors = map[string]float64{
 	"cmd": 9, "tools": 9, "bench": 9,
 	"bench/heldout":        8, // questions the other benches choose on
 	"bench/turns":          8, // what our sides of comparisons have in common
+	"bench/chart":          8, // diagrams of what benches measured
 	"internal/cli":         8,
 	"internal/lucenecheck": 8, // tests only: compares bm25 with Lucene
 	"internal/mcp":         7.5,

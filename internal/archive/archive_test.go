@@ -180,3 +180,28 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// FuzzList reads any bytes as the list of checksums of a folder: no file outside it is ever asked for.
+func FuzzList(f *testing.F) {
+	whole := f.TempDir()
+	write(f, NewFolder(durable.Disk{}, whole))
+	list, err := os.ReadFile(filepath.Join(whole, sumsName))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(list)
+	f.Add(bytes.Replace(list, []byte("a/b"), []byte("../b"), 1))
+	f.Fuzz(func(t *testing.T, list []byte) {
+		dir := t.TempDir()
+		write(t, NewFolder(durable.Disk{}, dir))
+		if err := os.WriteFile(filepath.Join(dir, sumsName), list, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, _, err := read(dir)
+		for name, data := range files {
+			if !fs.ValidPath(name) || err == nil && !bytes.Equal(data, content[name]) {
+				t.Fatalf("%q, which has %d bytes (%v)", name, len(data), err)
+			}
+		}
+	})
+}
