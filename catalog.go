@@ -132,12 +132,12 @@ func (x *Index) saveCatalog(ctx context.Context, c *catalog) error {
 }
 
 // save replaces the catalog of a data folder in one step.
-func (c *catalog) save(dir string) error {
+func (c *catalog) save(disk durable.FS, dir string) error {
 	content, err := c.encode()
 	if err != nil {
 		return err
 	}
-	if err := durable.Replace(filepath.Join(dir, catalogName), content); err != nil {
+	if err := durable.ReplaceOn(disk, filepath.Join(dir, catalogName), content); err != nil {
 		return fmt.Errorf("write index %q: %w", dir, err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"evident/internal/durable"
 	"evident/internal/filelock"
 	"evident/store"
 	"evident/store/weaviate"
@@ -323,7 +324,7 @@ func (r *RepairReport) catalogAnew(dir string) error {
 		c.Roots = []catalogRoot{{Path: root, Absolute: true}}
 	}
 	r.Rebuilt = append(r.Rebuilt, catalogName)
-	return c.save(dir)
+	return c.save(durable.Disk{}, dir)
 }
 
 // commonFolder is the deepest folder that holds all documents, or "".

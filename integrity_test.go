@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"evident/internal/durable"
 	"evident/store"
 	"evident/vector"
 )
@@ -193,7 +194,7 @@ func TestCatalogIsChecked(t *testing.T) {
 	c := newCatalog()
 	c.Roots = []catalogRoot{{Path: `/a,"crc32c":"`, Absolute: true}}
 	c.Skips["/a/b"] = skipRecord{Size: 7, Reason: "empty"}
-	if err := c.save(dir); err != nil {
+	if err := c.save(durable.Disk{}, dir); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, catalogName))

@@ -26,6 +26,17 @@ var ErrSnapshotExists = errors.New("there is something already")
 // SnapshotOptions tunes [Index.WriteSnapshot] and [RestoreSnapshot].
 type SnapshotOptions struct {
 	Now func() time.Time // the clock; nil means time.Now
+
+	disk durable.FS // that is written to; nil means the machine's
+}
+
+func (o *SnapshotOptions) withDefaults() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.disk == nil {
+		o.disk = durable.Disk{}
+	}
 }
 
 // SnapshotReport says what a snapshot holds.
@@ -50,20 +61,17 @@ const partialSuffix = ".partial"
 // process that is killed leaves path.partial, which the next call replaces. The error is [ErrSnapshotExists]
 // where there is something already.
 func (x *Index) WriteSnapshot(ctx context.Context, path string, o SnapshotOptions) (*SnapshotReport, error) {
-	now := o.Now
-	if now == nil {
-		now = time.Now
-	}
-	begun := now()
+	o.withDefaults()
+	begun := o.Now()
 	r := &SnapshotReport{Snapshot: path, Data: x.dir}
-	if err := x.writeSnapshot(ctx, path, r); err != nil {
+	if err := x.writeSnapshot(ctx, o.disk, path, r); err != nil {
 		return nil, fmt.Errorf("write snapshot %q: %w", path, public(err))
 	}
-	r.Seconds = now().Sub(begun).Seconds()
+	r.Seconds = o.Now().Sub(begun).Seconds()
 	return r, nil
 }
 
-func (x *Index) writeSnapshot(ctx context.Context, path string, r *SnapshotReport) error {
+func (x *Index) writeSnapshot(ctx context.Context, disk durable.FS, path string, r *SnapshotReport) error {
 	if err := absent(path); err != nil {
 		return err
 	}
@@ -82,7 +90,7 @@ func (x *Index) writeSnapshot(ctx context.Context, path string, r *SnapshotRepor
 	stats := snapshot.Stats()
 	r.Documents, r.Passages, r.Images = stats.Documents, stats.Passages, stats.Pictures
 	partial := strings.TrimRight(path, string(filepath.Separator)) + partialSuffix
-	target, err := newTarget(path, partial)
+	target, err := newTarget(disk, path, partial)
 	if err != nil {
 		return err
 	}
@@ -176,25 +184,22 @@ func RestoreSnapshot(ctx context.Context, path, dir string, o SnapshotOptions) (
 	if weaviate.IsAddress(dir) {
 		return nil, errFolderOnly("restore a snapshot to", dir)
 	}
-	now := o.Now
-	if now == nil {
-		now = time.Now
-	}
-	begun := now()
+	o.withDefaults()
+	begun := o.Now()
 	r := &SnapshotReport{Snapshot: path, Data: dir}
-	if err := restoreSnapshot(ctx, path, dir, r); err != nil {
+	if err := restoreSnapshot(ctx, o.disk, path, dir, r); err != nil {
 		return nil, fmt.Errorf("restore snapshot %q to %q: %w", path, dir, public(err))
 	}
-	r.Seconds = now().Sub(begun).Seconds()
+	r.Seconds = o.Now().Sub(begun).Seconds()
 	return r, nil
 }
 
-func restoreSnapshot(ctx context.Context, path, dir string, r *SnapshotReport) error {
+func restoreSnapshot(ctx context.Context, disk durable.FS, path, dir string, r *SnapshotReport) error {
 	if err := absent(dir); err != nil {
 		return err
 	}
 	partial := strings.TrimRight(dir, string(filepath.Separator)) + partialSuffix
-	target, err := newFolder(partial)
+	target, err := newFolder(disk, partial)
 	if err != nil {
 		return err
 	}
@@ -203,7 +208,7 @@ func restoreSnapshot(ctx context.Context, path, dir string, r *SnapshotReport) e
 		if !belongs(name) {
 			return nil, durable.Damaged(path, "it holds a file %q, which is none of an index", name)
 		}
-		return archive.Create(partial, name)
+		return archive.Create(disk, partial, name)
 	})
 	if err != nil {
 		return err
@@ -249,6 +254,7 @@ func (r *SnapshotReport) count(dir string) error {
 
 // target is a file or folder that is being written under another name.
 type target struct {
+	disk    durable.FS
 	partial string
 	folder  bool
 	named   bool           // it is complete and has its name
@@ -256,37 +262,40 @@ type target struct {
 }
 
 // newTarget prepares what will be at path: a folder, or a file where the name ends in .tar.
-func newTarget(path, partial string) (*target, error) {
+func newTarget(disk durable.FS, path, partial string) (*target, error) {
 	if filepath.Ext(path) == ".tar" {
 		held, err := filelock.Take(partial + ".lock")
 		if err != nil {
 			return nil, err
 		}
-		return &target{partial: partial, lock: held}, nil
+		return &target{disk: disk, partial: partial, lock: held}, nil
 	}
-	return newFolder(partial)
+	return newFolder(disk, partial)
 }
 
 // newFolder makes a folder, in the place of one that an interrupted call left behind.
-func newFolder(partial string) (*target, error) {
+func newFolder(disk durable.FS, partial string) (*target, error) {
 	lock := filepath.Join(partial, "LOCK")
 	if entries, err := os.ReadDir(partial); err == nil && len(entries) > 0 {
 		if _, err := os.Lstat(lock); err != nil {
 			return nil, fmt.Errorf("%q, which no interrupted call has left: %w", partial, ErrSnapshotExists)
 		}
 	}
-	if err := os.MkdirAll(partial, 0o700); err != nil {
+	if err := disk.MkdirAll(partial, 0o700); err != nil {
+		return nil, err
+	}
+	if err := mark(disk, lock); err != nil {
 		return nil, err
 	}
 	held, err := filelock.Take(lock)
 	if err != nil {
 		return nil, err
 	}
-	t := &target{partial: partial, folder: true, lock: held}
+	t := &target{disk: disk, partial: partial, folder: true, lock: held}
 	entries, err := os.ReadDir(partial)
 	for _, entry := range entries {
 		if entry.Name() != "LOCK" {
-			err = cmp.Or(err, os.RemoveAll(filepath.Join(partial, entry.Name())))
+			err = cmp.Or(err, disk.RemoveAll(filepath.Join(partial, entry.Name())))
 		}
 	}
 	if err != nil {
@@ -296,50 +305,61 @@ func newFolder(partial string) (*target, error) {
 	return t, nil
 }
 
-func (t *target) writer() (*archive.Writer, error) {
-	if t.folder {
-		return archive.NewFolder(t.partial), nil
+// mark makes the file that says whose the folder is, and waits until that lasts: before anything else is
+// in it that a power cut could leave.
+func mark(disk durable.FS, lock string) error {
+	f, err := disk.CreateNew(lock, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
 	}
-	return archive.NewFile(t.partial)
+	return errors.Join(f.Close(), disk.SyncFolder(filepath.Dir(lock)))
 }
 
-// name gives what is complete its name. Everything in it is on the disk already.
+func (t *target) writer() (*archive.Writer, error) {
+	if t.folder {
+		return archive.NewFolder(t.disk, t.partial), nil
+	}
+	return archive.NewFile(t.disk, t.partial)
+}
+
+// name gives what is complete its name. Everything in it is on the disk already. The mark goes last: without
+// it nobody would know that an incomplete folder may be replaced, and in a complete one it harms nobody.
 func (t *target) name(path string) error {
 	parent := filepath.Dir(filepath.Clean(path))
 	if t.folder {
-		if err := os.Remove(filepath.Join(t.partial, "LOCK")); err != nil {
-			return err
-		}
-		if err := durable.SyncFolder(t.partial); err != nil {
-			return err
-		}
 		// An empty folder may be replaced; one that is not makes this fail.
-		if err := os.Rename(t.partial, filepath.Clean(path)); err != nil {
+		if err := t.disk.Rename(t.partial, filepath.Clean(path)); err != nil {
 			return err
 		}
 		t.named = true
-		return durable.SyncFolder(parent)
+		if err := t.disk.SyncFolder(parent); err != nil {
+			return err
+		}
+		_ = t.disk.Remove(filepath.Join(path, "LOCK"))
+		return nil
 	}
-	if err := os.Link(t.partial, path); errors.Is(err, fs.ErrExist) {
+	if err := t.disk.Link(t.partial, path); errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%q: %w", path, ErrSnapshotExists)
 	} else if err != nil { // a file system without second names
 		if err := absent(path); err != nil {
 			return err
 		}
-		if err := os.Rename(t.partial, path); err != nil {
+		if err := t.disk.Rename(t.partial, path); err != nil {
 			return err
 		}
-	} else if err := os.Remove(t.partial); err != nil {
+	} else if err := t.disk.Remove(t.partial); err != nil {
 		return err
 	}
 	t.named = true
-	return durable.SyncFolder(parent)
+	return t.disk.SyncFolder(parent)
 }
 
 // close gives the lock back, and removes what did not become complete.
 func (t *target) close() {
 	if !t.named {
-		_ = os.RemoveAll(t.partial)
+		_ = t.disk.RemoveAll(t.partial)
 	}
 	_ = t.lock.Release()
 	if !t.folder {

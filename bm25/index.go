@@ -2,6 +2,7 @@ package bm25
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"sync"
 )
@@ -36,9 +37,6 @@ type part struct {
 	*Segment
 	base    uint32   // number of its first document in the index
 	deleted []uint64 // bit set by document; nil when nothing is deleted
-
-	mu     sync.Mutex
-	liveDF map[int]uint32 // by term: live documents that have it, once counted
 }
 
 // NewIndex prepares the ranking over parts. All segments must have been analysed alike.
@@ -68,7 +66,7 @@ func (x *Index) addPart(p Part) error {
 	if uint64(x.docs)+uint64(s.documents) >= noDoc {
 		return fmt.Errorf("bm25: more than %d documents in one index", noDoc-1)
 	}
-	prepared := &part{Segment: s, base: x.docs, liveDF: map[int]uint32{}}
+	prepared := &part{Segment: s, base: x.docs}
 	stats, live := statistics{uint64(s.filled), s.tokens}, s.documents
 	for _, r := range p.Deleted {
 		if r.Start > r.End || r.End > s.documents {
@@ -103,31 +101,92 @@ func (p *part) isDeleted(doc uint32) bool {
 	return p.deleted != nil && p.deleted[doc>>6]>>(doc&63)&1 != 0
 }
 
-// countLive returns how many live documents have the term.
+// countLive returns how many live documents have the term. What was counted for fewer deletions, in the
+// index of an earlier generation, is the beginning: only documents deleted since are looked up.
 func (p *part) countLive(e *entry, l *list) (uint32, error) {
 	if p.deleted == nil {
 		return l.df, nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n, ok := p.liveDF[e.number]; ok {
-		return n, nil
+	known, ok := p.counted.get(e.number)
+	if ok && &known.deleted[0] == &p.deleted[0] {
+		return known.live, nil
 	}
-	var docs, tfs [blockLen]uint32
-	live := l.df
-	for block := range l.blocks() {
-		n, ok := l.decode(block, &docs, &tfs)
-		if !ok {
-			return 0, p.brokenList(e.name)
+	live, broken := l.df, false
+	if ok && contains(p.deleted, known.deleted) {
+		live, broken = p.discount(l, known)
+	} else {
+		var docs, tfs [blockLen]uint32
+		for block := range l.blocks() {
+			n, whole := l.decode(block, &docs, &tfs)
+			if broken = !whole; broken {
+				break
+			}
+			for _, doc := range docs[:n] {
+				if p.isDeleted(doc) {
+					live--
+				}
+			}
 		}
-		for _, doc := range docs[:n] {
-			if p.isDeleted(doc) {
+	}
+	if broken {
+		return 0, p.brokenList(e.name)
+	}
+	p.counted.put(e.number, liveCount{live, p.deleted})
+	return live, nil
+}
+
+// discount takes those documents off a count that were deleted since.
+func (p *part) discount(l *list, known liveCount) (live uint32, broken bool) {
+	var c cursor
+	c.reset(&partList{list: *l}, weight{inverse: new(lengthTable)}, p.codes)
+	live = known.live
+	for i, now := range p.deleted {
+		for since := now &^ known.deleted[i]; since != 0; since &= since - 1 {
+			doc := uint32(64*i + bits.TrailingZeros64(since))
+			if c.seek(doc); c.on && c.doc == doc {
 				live--
 			}
 		}
 	}
-	p.liveDF[e.number] = live
-	return live, nil
+	return live, c.broken
+}
+
+// contains says whether all documents of a set are in another.
+func contains(whole, some []uint64) bool {
+	for i, set := range some {
+		if set&^whole[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// liveCount is how many documents have a term when some are deleted.
+type liveCount struct {
+	live    uint32
+	deleted []uint64 // bit set by document
+}
+
+// liveCounts keeps the newest count of each term of a segment. It is safe for concurrent use.
+type liveCounts struct {
+	mu     sync.Mutex
+	byTerm map[int]liveCount
+}
+
+func (c *liveCounts) get(term int) (liveCount, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := c.byTerm[term]
+	return known, ok
+}
+
+func (c *liveCounts) put(term int, known liveCount) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byTerm == nil {
+		c.byTerm = map[int]liveCount{}
+	}
+	c.byTerm[term] = known
 }
 
 // Len returns how many document numbers there are, deleted ones included.

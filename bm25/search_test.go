@@ -240,6 +240,30 @@ func TestDeletionEqualsRebuild(t *testing.T) {
 	}
 }
 
+// TestDeletionsThatGrow: indexes over the same segments in which more and more is deleted, as generations of a
+// store are, rank as if each were the first; and so does an earlier one afterwards.
+func TestDeletionsThatGrow(t *testing.T) {
+	z := newZipf(21, 101)
+	texts := z.texts(2003, 31)
+	segment := build(t, texts)
+	var deleted [][]DocRange
+	for step := range uint32(7) {
+		var last []DocRange
+		if step > 0 {
+			last = deleted[step-1]
+		}
+		deleted = append(deleted, append(slices.Clone(last), DocRange{step * 251, step*251 + 3*step + 1}, DocRange{1999 - step, 2000 - step}))
+	}
+	for _, generation := range []int{0, 1, 3, 6, 2, 6, 0} {
+		shared := newIndex(t, Params{}, Part{Segment: segment, Deleted: deleted[generation]})
+		alone := newIndex(t, Params{}, Part{Segment: build(t, texts), Deleted: deleted[generation]})
+		for range 23 {
+			terms := z.text(9)
+			sameHits(t, fmt.Sprintf("generation %d, %v", generation, terms), search(t, shared, terms, 31), search(t, alone, terms, 31))
+		}
+	}
+}
+
 func merge(t testing.TB, parts []Part) *Segment {
 	t.Helper()
 	var out bytes.Buffer

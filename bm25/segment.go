@@ -34,6 +34,7 @@ type Segment struct {
 	dictionary
 
 	checked []atomic.Uint32 // one bit by term: its list has passed the checksum
+	counted liveCounts      // of indexes in which documents of it are deleted
 }
 
 // Open maps the segment at path. Close it when no [Index] uses it any more.

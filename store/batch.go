@@ -17,7 +17,7 @@ import (
 // The fixed parts of a batch file; docs/format/store.md draws the whole.
 const (
 	batchMagic   = "evbatch\n"
-	batchVersion = 2  // 1 had no pictures
+	batchVersion = 3  // 1 had no pictures, 2 texts as they are
 	headerLen    = 16 // magic, version u32, zero u32
 	footerLen    = 48
 	passageLen   = 24 // document, start, end, page, checksum of the text, heading: u32 each
@@ -34,8 +34,9 @@ type batch struct {
 
 	segment             *bm25.Segment
 	documents, passages uint32
-	texts, meta         uint64 // where the texts and where the segment end
-	sum                 uint32 // of the tables
+	texts, meta         uint64      // where the texts and where the segment end
+	sum                 uint32      // of the tables
+	packed              *textReader // nil in versions whose texts are not compressed
 
 	offsets  []byte // u32 by document, and one more
 	records  []byte
@@ -97,8 +98,9 @@ func (b *batch) parseTables() error {
 		return damaged(b.path, "it does not begin and end as a batch")
 	}
 	le := binary.LittleEndian
-	if v := le.Uint32(b.data[8:]); v < 1 || v > batchVersion {
-		return &VersionError{Path: b.path, Got: int(v), Want: batchVersion}
+	version := le.Uint32(b.data[8:])
+	if version < 1 || version > batchVersion {
+		return &VersionError{Path: b.path, Got: int(version), Want: batchVersion}
 	}
 	footer := b.data[len(b.data)-footerLen:]
 	texts, meta := le.Uint64(footer), le.Uint64(footer[8:])
@@ -107,6 +109,11 @@ func (b *batch) parseTables() error {
 	end := uint64(len(b.data) - footerLen)
 	sections := 4*(uint64(b.documents)+1) + uint64(recordBytes) +
 		passageLen*uint64(b.passages) + uint64(headingBytes)
+	chunkBytes := uint64(0)
+	if version >= 3 {
+		chunkBytes = chunkEntry*uint64(le.Uint32(footer[32:])) + 8
+	}
+	sections += chunkBytes
 	if texts < headerLen || texts > meta || meta > end || end-meta != sections {
 		return damaged(b.path, "its sections do not add up to its %d bytes", len(b.data))
 	}
@@ -126,6 +133,13 @@ func (b *batch) parseTables() error {
 	b.records = take(uint64(recordBytes))
 	b.spans = take(passageLen * uint64(b.passages))
 	b.headings = take(uint64(headingBytes))
+	if version < 3 {
+		return nil
+	}
+	b.packed = &textReader{}
+	if err := b.packed.open(b.data, texts, take(chunkBytes)); err != nil {
+		return damaged(b.path, "%v", err)
+	}
 	return nil
 }
 
@@ -177,19 +191,36 @@ func (b *batch) record(doc uint32) (record, error) {
 	if err != nil {
 		return record{}, damaged(b.path, "%v", err)
 	}
-	if r.textStart < headerLen || r.textStart > b.texts || r.textLen > b.texts-r.textStart ||
+	textsFrom, textsTo := uint64(headerLen), b.texts
+	if b.packed != nil {
+		textsFrom, textsTo = 0, b.packed.total
+	}
+	if r.textStart < textsFrom || r.textStart > textsTo || r.textLen > textsTo-r.textStart ||
 		uint64(r.passages)+uint64(r.passageCount) > uint64(b.passages) {
 		return record{}, damaged(b.path, "the text of %q lies outside", r.path)
 	}
 	return r, nil
 }
 
-// text is the stored text of a document, in the mapping, not checked.
-func (b *batch) text(r *record) []byte { return b.data[r.textStart:][:r.textLen] }
+// text returns bytes of the stored text of a document, not checked. They must not be changed.
+func (b *batch) text(r *record, span document.ByteSpan) ([]byte, error) {
+	start, length := r.textStart+uint64(span.Start), uint64(span.Len())
+	if b.packed == nil {
+		return b.data[start:][:length], nil
+	}
+	text, err := b.packed.text(start, length)
+	if err != nil {
+		return nil, damaged(b.path, "the text of %q: %v", r.path, err)
+	}
+	return text, nil
+}
 
 // document returns a whole document after checking its text.
 func (b *batch) document(r *record) (*document.Document, error) {
-	text := b.text(r)
+	text, err := b.text(r, document.ByteSpan{End: int(r.textLen)})
+	if err != nil {
+		return nil, err
+	}
 	if sha256.Sum256(text) != r.textHash {
 		return nil, damaged(b.path, "wrong checksum of the text of %q", r.path)
 	}
@@ -216,7 +247,10 @@ func (b *batch) passage(number uint32) (document.Passage, *record, []byte, error
 	if number < r.passages || number-r.passages >= r.passageCount || uint64(p.Span.End) > r.textLen {
 		return p, nil, nil, damaged(b.path, "passage %d is not within %q", number, r.path)
 	}
-	text := b.text(&r)[p.Span.Start:p.Span.End]
+	text, err := b.text(&r, p.Span)
+	if err != nil {
+		return p, nil, nil, err
+	}
 	if crc32.Checksum(text, castagnoli) != sum {
 		return p, nil, nil, damaged(b.path, "wrong checksum of passage %d, in %q", number, r.path)
 	}
@@ -240,6 +274,9 @@ func (b *batch) span(number uint32) (p document.Passage, doc, sum uint32, err er
 
 // verify checks every text, passage and postings list.
 func (b *batch) verify() error {
+	if err := b.verifyChunks(); err != nil {
+		return err
+	}
 	for doc := range b.documents {
 		r, err := b.record(doc)
 		if err != nil {
@@ -255,6 +292,17 @@ func (b *batch) verify() error {
 		}
 	}
 	return b.segment.Verify()
+}
+
+// verifyChunks compares the packed texts with their checksums: that finds changes that expanding would not.
+func (b *batch) verifyChunks() error {
+	if b.packed == nil {
+		return nil
+	}
+	if err := b.packed.verify(); err != nil {
+		return damaged(b.path, "%v", err)
+	}
+	return nil
 }
 
 // passageRanges turns deleted documents into deleted passages.

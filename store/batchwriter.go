@@ -22,6 +22,7 @@ type batchWriter struct {
 	out  *bufio.Writer
 	at   uint64 // bytes written
 
+	texts    *textWriter
 	offsets  []byte
 	records  []byte
 	spans    []byte
@@ -35,13 +36,17 @@ type batchWriter struct {
 
 // newBatchWriter makes the file at path, which must not exist.
 func newBatchWriter(fs durable.FS, path string) (*batchWriter, error) {
-	f, err := fs.CreateNew(path)
+	f, err := fs.CreateNew(path, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	w := &batchWriter{path: path, fs: fs, file: f, out: bufio.NewWriterSize(f, 1<<18)}
 	w.headings = appendString(nil, "")
-	return w, w.write(batchHeader())
+	w.texts, err = newTextWriter(w.write, func() uint64 { return w.at })
+	if err = errors.Join(err, w.write(batchHeader())); err != nil {
+		return nil, errors.Join(err, w.abandon())
+	}
+	return w, nil
 }
 
 func batchHeader() []byte {
@@ -58,13 +63,12 @@ func (w *batchWriter) write(data []byte) error {
 
 // add appends a document; r's places in the file and among the passages are filled in.
 func (w *batchWriter) add(r record, text string, passages []document.Passage) error {
-	r.textStart, r.textLen = w.at, uint64(len(text))
-	r.passages, r.passageCount = w.passages, uint32(len(passages))
-	n, err := w.out.WriteString(text)
-	w.at += uint64(n)
-	if err != nil {
+	var err error
+	if r.textStart, err = w.texts.add(text); err != nil {
 		return err
 	}
+	r.textLen = uint64(len(text))
+	r.passages, r.passageCount = w.passages, uint32(len(passages))
 	w.offsets = binary.LittleEndian.AppendUint32(w.offsets, uint32(len(w.records)))
 	w.records = r.append(w.records)
 	for _, p := range passages {
@@ -98,6 +102,9 @@ func (w *batchWriter) addPassage(p document.Passage, text string) {
 // the disk. It returns what a manifest says of the file.
 func (w *batchWriter) finish(segment func(io.Writer) (int64, error)) (batchEntry, error) {
 	le := binary.LittleEndian
+	if err := w.texts.flush(); err != nil {
+		return batchEntry{}, errors.Join(err, w.abandon())
+	}
 	texts := w.at
 	n, err := segment(w.out)
 	if err != nil {
@@ -110,12 +117,12 @@ func (w *batchWriter) finish(segment func(io.Writer) (int64, error)) (batchEntry
 	footer = le.AppendUint64(footer, w.at)
 	for _, v := range []uint32{
 		w.documents, w.passages, uint32(len(w.records)),
-		uint32(len(w.headings)), 0,
+		uint32(len(w.headings)), uint32(w.texts.count()),
 	} {
 		footer = le.AppendUint32(footer, v)
 	}
 	sum := crc32.Checksum(batchHeader(), castagnoli)
-	for _, part := range [][]byte{w.offsets, w.records, w.spans, w.headings, footer} {
+	for _, part := range [][]byte{w.offsets, w.records, w.spans, w.headings, w.texts.table(), footer} {
 		sum = crc32.Update(sum, castagnoli, part)
 		if err = errors.Join(err, w.write(part)); err != nil {
 			break

@@ -132,12 +132,28 @@ func replace(t testing.TB, path string, data []byte) {
 	}
 }
 
-// sealBatch makes the outer checksum of a damaged batch right again.
+// sealBatch makes the checksums of chunks and tables of a damaged batch right again.
 func sealBatch(data []byte) {
 	if len(data) < headerLen+footerLen {
 		return
 	}
 	le := binary.LittleEndian
+	footer := data[len(data)-footerLen:]
+	if chunks := chunkEntry * int(le.Uint32(footer[32:])); le.Uint32(data[8:]) >= 3 && chunks <= len(data)-footerLen-8 {
+		table := data[len(data)-footerLen-8-chunks:][:chunks+8]
+		t := &textReader{}
+		if t.open(data, min(le.Uint64(footer), uint64(len(data))), table) == nil {
+			for entry := table; len(entry) > 8; entry = entry[chunkEntry:] {
+				from, to := le.Uint64(entry), t.end
+				if len(entry) > chunkEntry+8 {
+					to = le.Uint64(entry[chunkEntry:])
+				}
+				if from <= to && to <= t.end {
+					le.PutUint32(entry[8:], crc32.Checksum(data[from:to], castagnoli))
+				}
+			}
+		}
+	}
 	meta := le.Uint64(data[len(data)-footerLen+8:])
 	if meta <= uint64(len(data)-12) {
 		sum := crc32.Checksum(data[:headerLen], castagnoli)
@@ -156,7 +172,8 @@ func useBatch(data []byte) {
 		if r, err := b.record(doc); err == nil {
 			_, _ = b.document(&r)
 			_, _ = b.passageRanges([]docRange{{doc, b.documents}})
-			_ = parseMarks(r.marks, &document.Document{Text: string(b.text(&r))})
+			text, _ := b.text(&r, document.ByteSpan{End: int(r.textLen)})
+			_ = parseMarks(r.marks, &document.Document{Text: string(text)})
 		}
 	}
 	for number := range min(b.passages, 100) {
@@ -198,8 +215,43 @@ var smallBatch struct {
 	data []byte
 }
 
+// oldIndex is what smallIndex was when batches were of format 2.
+const oldIndex = "testdata/index-batch-2"
+
+// TestOldBatchesAreRead: an index of batches of format 2 says what one of this format says, and a writer
+// goes on with it.
+func TestOldBatchesAreRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(oldIndex)); err != nil {
+		t.Fatal(err)
+	}
+	want, err := readAll(smallIndex(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readAll(dir); err != nil || got != want {
+		t.Fatalf("%v: it says\n%s\nnot\n%s", err, got, want)
+	}
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	w := writer(t, s)
+	for range mergeFactor { // and merges them with new ones
+		put(t, w, 3, 2)
+		commit(t, w)
+	}
+	holds(t, s, map[int]int{0: 3, 1: 3, 2: 3, 3: 2, 4: 3, 5: 3, 6: 3, 8: 2})
+}
+
 func FuzzBatch(f *testing.F) {
 	f.Add(batchBytes(f))
+	old, err := os.ReadFile(filepath.Join(oldIndex, "00000001.batch"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(old)
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		useBatch(data)
 		data = bytes.Clone(data)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"evident/internal/faultdisk"
 )
 
 // life is one way in which an index came to hold what it holds.
@@ -28,7 +30,7 @@ type life struct {
 func (l life) lived(t *testing.T, n int) *Store {
 	t.Helper()
 	s := create(t)
-	s.fs = hasty{}
+	s.fs = faultdisk.Hasty{}
 	random := rand.New(rand.NewPCG(l.seed, 1))
 	order := random.Perm(n)
 	w := writer(t, s)

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"evident/internal/faultdisk"
 )
 
 // readForever opens the index, reads all of one generation, moves on to the newest, and prints a line
@@ -97,7 +99,7 @@ func startReader(t *testing.T, dir string) <-chan string {
 // removes files.
 func TestReadersInOtherProcesses(t *testing.T) {
 	s := create(t)
-	s.fs = hasty{}
+	s.fs = faultdisk.Hasty{}
 	readers := []<-chan string{startReader(t, s.Dir()), startReader(t, s.Dir())}
 	w := writer(t, s)
 	var seen [2]map[string]bool

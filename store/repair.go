@@ -132,7 +132,7 @@ func newAside(disk durable.FS, dir string) (string, error) {
 	for n := 1; ; n++ {
 		folder := filepath.Join(dir, AsideFolder, strconv.Itoa(n))
 		if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-			return folder, disk.MkdirAll(folder)
+			return folder, disk.MkdirAll(folder, 0o755)
 		} else if err != nil {
 			return "", err
 		}

@@ -182,8 +182,8 @@ func holdsButLost(t *testing.T, dir string, lost map[string]bool, unnamed int) {
 	}
 }
 
-// What is damaged in a batch decides what is lost: nothing when it is the segment, one document when
-// it is a text, all when it is the table.
+// What is damaged in a batch decides what is lost: nothing when it is the segment, those documents that
+// share it when it is a chunk of texts, all when it is the table.
 func TestRepairLosesNoMoreThanItMust(t *testing.T) {
 	files := readFolder(t, patientIndex(t, 0))
 	name := "00000001.batch"
@@ -195,9 +195,7 @@ func TestRepairLosesNoMoreThanItMust(t *testing.T) {
 		at    int
 		lost  int
 	}{
-		{"the first text", headerLen + 1, 1},
-		{"a text that was removed", bytes.Index(whole, []byte("document3")), 0},
-		{"the last text", texts - 1, 1},
+		{"the texts", headerLen + 1, 5},
 		{"the header of the segment", texts + 1, 0},
 		{"the postings", texts + 20, 0},
 		{"the dictionary", meta - 100, 0},
@@ -214,6 +212,56 @@ func TestRepairLosesNoMoreThanItMust(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDamagedChunkLosesItsOwnTexts: of a batch of many chunks only those documents are lost that have a part
+// in the damaged one.
+func TestDamagedChunkLosesItsOwnTexts(t *testing.T) {
+	s := create(t)
+	w := writer(t, s)
+	const documents, passages = 50, 29
+	for number := range documents {
+		put(t, w, number, passages)
+	}
+	commit(t, w)
+	if err := errors.Join(w.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(s.Dir(), "00000001.batch")
+	b, err := mapBatch(name)
+	if err != nil || b.parseTables() != nil {
+		t.Fatal(err)
+	}
+	if b.packed.count() < 4 {
+		t.Fatalf("%d chunks: too few", b.packed.count())
+	}
+	second := binary.LittleEndian.Uint64(b.packed.chunks[chunkEntry:])
+	want := map[int]int{}
+	for doc := range b.documents {
+		r, err := b.record(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.textStart+r.textLen <= chunkLen || r.textStart >= 2*chunkLen {
+			want[int(doc)] = passages
+		}
+	}
+	whole := bytes.Clone(b.data)
+	b.release()
+	replace(t, name, flipped(whole, int(second)))
+	done, err := Repair(context.Background(), s.Dir())
+	if err != nil || len(done.Faults) != 1 || len(done.Faults[0].Lost) != documents-len(want) {
+		t.Fatalf("%+v, %v: want %d documents lost", done, err, documents-len(want))
+	}
+	if len(want) == 0 || len(want) == documents {
+		t.Fatalf("%d of %d documents: this tested nothing", len(want), documents)
+	}
+	repaired, err := Open(s.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repaired.Close()
+	holds(t, repaired, want)
 }
 
 // Without any manifest the batches say what there is: the newest version of each document.

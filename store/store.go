@@ -39,7 +39,7 @@ func Create(dir string, opts Options) (*Store, error) {
 }
 
 func createOn(disk durable.FS, dir string, opts Options) (*Store, error) {
-	if err := disk.MkdirAll(dir); err != nil {
+	if err := disk.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create index: %w", err)
 	}
 	held, err := takeLock(dir)

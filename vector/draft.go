@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"os"
 
 	"evident/internal/durable"
 	"evident/internal/pack"
@@ -31,8 +30,8 @@ func (r rowRef) at() (source, row int) { return int(r >> 32), int(uint32(r)) }
 
 // write makes the file at path, which must not exist, waits until it is on the disk, and returns
 // its size.
-func (d *draft) write(path string) (int64, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (d *draft) write(disk durable.FS, path string) (int64, error) {
+	f, err := disk.CreateNew(path, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -47,7 +46,7 @@ func (d *draft) write(path string) (int64, error) {
 		w.err = f.Sync()
 	}
 	if err := errors.Join(w.err, f.Close()); err != nil {
-		return 0, errors.Join(err, os.Remove(path))
+		return 0, errors.Join(err, disk.Remove(path))
 	}
 	return w.at, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -51,7 +50,7 @@ func (x *Index) Improve(ctx context.Context) (changed bool, err error) {
 func (x *Index) sweepAside() {
 	left, _ := filepath.Glob(filepath.Join(x.dir, "*"+asideSuffix))
 	for _, path := range left {
-		os.Remove(path)
+		_ = x.disk.Remove(path)
 	}
 }
 
@@ -95,7 +94,7 @@ func (x *Index) rewrite(ctx context.Context, base *Snapshot, from, to int) error
 		}
 	}
 	aside := filepath.Join(x.dir, fmt.Sprintf("%08d%s", base.Generation(), asideSuffix))
-	size, err := m.draft.write(aside)
+	size, err := m.draft.write(x.disk, aside)
 	if err != nil {
 		return err
 	}
@@ -204,7 +203,7 @@ func (m *merging) knownLists() *lists {
 func (x *Index) adopt(ctx context.Context, m *merging, aside string, entry segmentEntry) (err error) {
 	w, err := x.waitWriter(ctx)
 	if err != nil {
-		return errors.Join(err, os.Remove(aside))
+		return errors.Join(err, x.disk.Remove(aside))
 	}
 	defer x.adopting.Unlock()
 	defer func() { err = errors.Join(err, w.Close()) }()
@@ -235,10 +234,11 @@ func (x *Index) adopt(ctx context.Context, m *merging, aside string, entry segme
 	}
 	entry.Deleted = durable.Ranges(deleted)
 	entry.File = w.fileName()
-	if err := os.Rename(aside, filepath.Join(x.dir, entry.File)); err != nil {
+	if err := x.disk.Rename(aside, filepath.Join(x.dir, entry.File)); err != nil {
 		return err
 	}
-	return w.publish(slices.Insert(segments, place, entry))
+	w.err = w.publish(slices.Insert(segments, place, entry))
+	return w.err
 }
 
 // carry marks those of a source's groups that are deleted now; nil means all.

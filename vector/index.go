@@ -16,7 +16,8 @@ import (
 
 // Index is a folder of vectors. It is safe for concurrent use.
 type Index struct {
-	dir string
+	dir  string
+	disk durable.FS // that is written to
 
 	mu      sync.Mutex
 	current *Snapshot // nil after Close
@@ -27,10 +28,14 @@ type Index struct {
 // Create makes an empty index in dir, which is made if need be, and opens it. If there is one
 // already the error is [ErrExists].
 func Create(dir string, settings Settings) (*Index, error) {
+	return createOn(durable.Disk{}, dir, settings)
+}
+
+func createOn(disk durable.FS, dir string, settings Settings) (*Index, error) {
 	if err := settings.check(); err != nil {
 		return nil, fmt.Errorf("create vector index %q: %w", dir, err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := disk.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create vector index: %w", err)
 	}
 	held, err := filelock.Take(filepath.Join(dir, lockName))
@@ -44,20 +49,22 @@ func Create(dir string, settings Settings) (*Index, error) {
 		return nil, fmt.Errorf("create vector index: %w", err)
 	}
 	m := &manifest{Generation: 1, Settings: settings, NextFile: 1}
-	if err := m.write(dir); err != nil {
+	if err := m.write(disk, dir); err != nil {
 		return nil, fmt.Errorf("create vector index %q: %w", dir, err)
 	}
-	return Open(dir)
+	return openOn(disk, dir)
 }
 
 // Open opens the newest generation of the index in dir. For a folder without one the error is
 // [ErrNoIndex], for one that is broken a [*durable.DamagedError].
-func Open(dir string) (*Index, error) {
+func Open(dir string) (*Index, error) { return openOn(durable.Disk{}, dir) }
+
+func openOn(disk durable.FS, dir string) (*Index, error) {
 	snapshot, err := load(dir, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open vector index %q: %w", dir, err)
 	}
-	return &Index{dir: dir, current: snapshot}, nil
+	return &Index{dir: dir, disk: disk, current: snapshot}, nil
 }
 
 // load opens the newest generation, sharing the segments of another snapshot. A writer may replace

@@ -345,7 +345,7 @@ func openBytes(t *testing.T, data []byte) error {
 	m := &manifest{Generation: 1, Settings: Settings{Dim: 16, Fine: true}, NextFile: 2, Segments: []segmentEntry{
 		{File: "00000001.vectors", Bytes: int64(len(data)), Vectors: 600, Groups: 100, Lists: 4},
 	}}
-	if err := m.write(dir); err != nil {
+	if err := m.write(durable.Disk{}, dir); err != nil {
 		t.Fatal(err)
 	}
 	x, err := Open(dir)
@@ -369,7 +369,7 @@ func openBytes(t *testing.T, data []byte) error {
 func FuzzManifest(f *testing.F) {
 	m := &manifest{Generation: 1, Settings: Settings{Dim: 3}, Segments: []segmentEntry{{File: "1.vectors", Groups: 4}}}
 	dir := f.TempDir()
-	if err := m.write(dir); err != nil {
+	if err := m.write(durable.Disk{}, dir); err != nil {
 		f.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))

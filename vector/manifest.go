@@ -115,10 +115,10 @@ func parseManifest(path string, data []byte) (*manifest, error) {
 }
 
 // write replaces the manifest in dir.
-func (m *manifest) write(dir string) error {
+func (m *manifest) write(disk durable.FS, dir string) error {
 	body, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return err
 	}
-	return durable.Replace(filepath.Join(dir, manifestName), durable.Sign(manifestKind, manifestVersion, body))
+	return durable.ReplaceOn(disk, filepath.Join(dir, manifestName), durable.Sign(manifestKind, manifestVersion, body))
 }

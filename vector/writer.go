@@ -74,6 +74,11 @@ func (x *Index) writer() (*Writer, error) {
 		return nil, errors.Join(err, held.Release())
 	}
 	w.nextFile = w.base.manifest.NextFile
+	// What the manifest says must last before anything goes that only an older one names.
+	if err := x.disk.SyncFolder(x.dir); err != nil {
+		w.err = err
+		return nil, errors.Join(err, w.Close())
+	}
 	w.sweep()
 	w.live = map[string]place{}
 	for i, g := range w.base.segments {
@@ -195,7 +200,7 @@ func (w *Writer) spill() error {
 	}
 	entry := segmentEntry{File: m.name, Vectors: m.len(), Groups: len(m.keys)}
 	var err error
-	entry.Bytes, err = d.write(filepath.Join(w.index.dir, m.name))
+	entry.Bytes, err = d.write(w.index.disk, filepath.Join(w.index.dir, m.name))
 	if err != nil {
 		return err
 	}
@@ -243,10 +248,10 @@ func (w *Writer) publish(segments []segmentEntry) error {
 	next.Segments = slices.DeleteFunc(segments, func(s segmentEntry) bool {
 		return s.Groups == groupsIn(s.Deleted)
 	})
-	if err := durable.SyncFolder(w.index.dir); err != nil {
+	if err := w.index.disk.SyncFolder(w.index.dir); err != nil {
 		return err
 	}
-	if err := next.write(w.index.dir); err != nil {
+	if err := next.write(w.index.disk, w.index.dir); err != nil {
 		return err
 	}
 	fresh, err := load(w.index.dir, w.base)
@@ -291,7 +296,7 @@ func (w *Writer) sweep() {
 	}
 	for _, entry := range entries {
 		if name := entry.Name(); filepath.Ext(name) == segmentSuffix && !named[name] {
-			os.Remove(filepath.Join(w.index.dir, name))
+			_ = w.index.disk.Remove(filepath.Join(w.index.dir, name))
 		}
 	}
 }
@@ -302,7 +307,9 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.open, w.closed = nil, nil
-	w.sweep()
+	if w.err == nil { // else nobody knows which manifest lasts
+		w.sweep()
+	}
 	w.base.Release()
 	err := w.lock.Release()
 	w.lock = nil

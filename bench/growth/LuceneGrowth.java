@@ -41,7 +41,8 @@ import org.tartarus.snowball.ext.EnglishStemmer;
 /**
  * Lucene's side of bench/growth: see main.go for what its commands do.
  *
- * <p>Usage: LuceneGrowth index TEXTS DIR N merged|as-it-comes, or LuceneGrowth search DIR QUESTIONS
+ * <p>Usage: LuceneGrowth index TEXTS DIR N, or LuceneGrowth search DIR QUESTIONS. Indexing is timed up to its
+ * commit, as it comes; then all segments are merged into one, which gives the size and is searched.
  */
 public class LuceneGrowth {
   /** Words of Unicode in lower case, without accents, stemmed by Porter2: as evident's. */
@@ -59,24 +60,25 @@ public class LuceneGrowth {
 
   public static void main(String[] args) throws Exception {
     if (args[0].equals("index")) {
-      index(Path.of(args[1]), Path.of(args[2]), Integer.parseInt(args[3]), args[4].equals("merged"));
+      index(Path.of(args[1]), Path.of(args[2]), Integer.parseInt(args[3]));
     } else {
       search(Path.of(args[1]), Path.of(args[2]));
     }
   }
 
-  static void index(Path texts, Path dir, int n, boolean merged) throws IOException {
+  static void index(Path texts, Path dir, int n) throws IOException {
     long begun = System.nanoTime();
     IndexWriterConfig config = new IndexWriterConfig(new EnglishWords());
     config.setRAMBufferSizeMB(256);
     config.setMergeScheduler(new SerialMergeScheduler()); // one thread
-    if (merged) {
-      config.setMergePolicy(new LogDocMergePolicy()); // which keeps documents in order
-    }
+    config.setMergePolicy(new LogDocMergePolicy()); // which keeps documents in order
     FieldType type = new FieldType();
     type.setIndexOptions(IndexOptions.DOCS_AND_FREQS);
     type.setTokenized(true);
     type.freeze();
+    double seconds;
+    double cpu;
+    long peak;
     int parts;
     try (FSDirectory directory = FSDirectory.open(dir);
         IndexWriter writer = new IndexWriter(directory, config);
@@ -96,27 +98,26 @@ public class LuceneGrowth {
         writer.addDocument(document);
         start += row[2].length();
       }
-      if (merged) {
-        writer.forceMerge(1);
-      }
       writer.commit();
-    }
-    try (FSDirectory directory = FSDirectory.open(dir);
-        DirectoryReader reader = DirectoryReader.open(directory)) {
-      parts = reader.leaves().size();
+      try (DirectoryReader reader = DirectoryReader.open(directory)) {
+        parts = reader.leaves().size();
+      }
+      seconds = (System.nanoTime() - begun) / 1e9;
+      cpu =
+          ((com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
+                  .getProcessCpuTime()
+              / 1e9;
+      peak = peak();
+      writer.forceMerge(1);
+      writer.commit();
     }
     long bytes = 0;
     for (File file : dir.toFile().listFiles()) {
       bytes += file.length();
     }
-    double seconds = (System.nanoTime() - begun) / 1e9;
-    double cpu =
-        ((com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
-                .getProcessCpuTime()
-            / 1e9;
     System.out.printf(
         "{\"seconds\":%.3f,\"cpu\":%.3f,\"peak\":%d,\"bytes\":%d,\"parts\":%d}%n",
-        seconds, cpu, peak(), bytes, parts);
+        seconds, cpu, peak, bytes, parts);
   }
 
   static long peak() throws IOException {

@@ -20,13 +20,13 @@ import (
 type engine struct {
 	name    string
 	command []string // of its program
-	more    []string // arguments of indexing
 }
 
 // measured is an engine at a size.
 type measured struct {
-	indexed         // the fastest of several
-	times   timings // by what was asked for: each question's least time in ns
+	indexed  // the fastest of several
+	Passages int
+	times    timings // by what was asked for: each question's least time in ns
 }
 
 type timings map[string][]int64
@@ -40,10 +40,9 @@ func compare(o *options) error {
 	if err != nil {
 		return err
 	}
-	engines := []engine{{"evident", []string{self}, nil}}
+	engines := []engine{{"evident", []string{self}}}
 	if o.lucene != "" {
-		java := strings.Fields(o.lucene)
-		engines = append(engines, engine{"Lucene", java, []string{"as-it-comes"}}, engine{"Lucene, merged", java, []string{"merged"}})
+		engines = append(engines, engine{"Lucene", strings.Fields(o.lucene)})
 	}
 	sizes, err := numbers(o.sizes)
 	if err != nil {
@@ -58,7 +57,9 @@ func compare(o *options) error {
 		if all[n], err = compareAt(o, engines, n); err != nil {
 			return err
 		}
-		printIndexed(n, engines, all[n])
+		if !o.keep {
+			printIndexed(n, engines, all[n])
+		}
 		printTimes(n, engines, all[n], asked)
 	}
 	if o.plot == "" {
@@ -70,16 +71,21 @@ func compare(o *options) error {
 // compareAt lets the engines take turns at one size.
 func compareAt(o *options, engines []engine, n int) (map[string]*measured, error) {
 	at := map[string]*measured{}
-	rounds := o.rounds
-	for round := range rounds {
+	for _, e := range engines {
+		at[e.name] = &measured{Passages: n, times: timings{}}
+	}
+	for round := range o.rounds {
 		for _, e := range engines {
+			if o.keep {
+				continue
+			}
 			made, err := index(o, e, n)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d passages: %w", e.name, n, err)
 			}
 			fmt.Fprintf(os.Stderr, "%s, %d passages, turn %d: %+v\n", e.name, n, round+1, *made)
-			if now := at[e.name]; now == nil {
-				at[e.name] = &measured{indexed: *made, times: timings{}}
+			if now := at[e.name]; round == 0 {
+				now.indexed = *made
 			} else {
 				now.Seconds, now.CPU = min(now.Seconds, made.Seconds), min(now.CPU, made.CPU)
 				now.Peak = min(now.Peak, made.Peak)
@@ -90,7 +96,7 @@ func compareAt(o *options, engines []engine, n int) (map[string]*measured, error
 }
 
 func folder(o *options, e engine, n int) string {
-	return filepath.Join(o.work, fmt.Sprintf("index-%s-%d", strings.ReplaceAll(strings.ToLower(e.name), ", ", "-"), n))
+	return filepath.Join(o.work, fmt.Sprintf("index-%s-%d", strings.ToLower(e.name), n))
 }
 
 // index makes an index anew in a process of its own.
@@ -99,7 +105,7 @@ func index(o *options, e engine, n int) (*indexed, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
-	args := slices.Concat(e.command[1:], []string{"index", o.texts(), dir, strconv.Itoa(n)}, e.more)
+	args := append(slices.Clone(e.command[1:]), "index", o.texts(), dir, strconv.Itoa(n))
 	command := exec.Command(e.command[0], args...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()

@@ -3,8 +3,7 @@
 // Command growth measures how an index grows, beside Lucene in the same run; bench/growth/run does all of it.
 //
 //	growth texts     -qa DIR -n N -work DIR
-//	growth compare   -work DIR -lucene COMMAND [-sizes N,N,…] [-rounds N] [-plot FILE]
-//	growth update    -work DIR -n N
+//	growth compare   -work DIR -lucene COMMAND [-sizes N,N,…] [-rounds N] [-keep] [-plot FILE]
 //	growth readers   -work DIR -n N
 //	growth reopen    -work DIR -n N
 //	growth index|search …   what compare runs as processes of their own
@@ -12,8 +11,7 @@
 // texts writes passages (see texts.go for how there are a million of them) and questions. compare indexes the first
 // N of them with evident's store and with Lucene, each in a process of its own and in turns, and lets both answer
 // the questions in turns, on one thread, warm; times of questions are CPU times, so that what else the machine does
-// counts little. update writes them as files, indexes the folder, changes one file in a hundred and indexes it again.
-// readers asks while nothing else happens and while a writer adds and merges. reopen kills a writer and opens.
+// counts little. readers asks while nothing else happens and while a writer adds and merges. reopen kills a writer and opens.
 package main
 
 import (
@@ -31,6 +29,7 @@ type options struct {
 	qa, work, lucene, plot string
 	n, rounds, questions   int
 	sizes                  string
+	keep                   bool
 }
 
 func (o *options) texts() string     { return filepath.Join(o.work, "texts") }
@@ -40,7 +39,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("growth: ")
 	if len(os.Args) < 2 {
-		log.Fatal("usage: growth texts|compare|update|readers|reopen …")
+		log.Fatal("usage: growth texts|compare|readers|reopen …")
 	}
 	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		log.Fatal(err)
@@ -57,6 +56,8 @@ func run(command string, args []string) error {
 		return writeOn(args)
 	case "read":
 		return readOn(args)
+	case "open":
+		return openOnce(args[0])
 	}
 	var o options
 	flags := flag.NewFlagSet(command, flag.ExitOnError)
@@ -68,6 +69,7 @@ func run(command string, args []string) error {
 	flags.IntVar(&o.n, "n", 1_000_000, "passages")
 	flags.IntVar(&o.rounds, "rounds", 3, "turns of indexing; there are four times as many of searching")
 	flags.IntVar(&o.questions, "questions", 500, "questions of each of the two kinds")
+	flags.BoolVar(&o.keep, "keep", false, "only search, in the indexes that are there")
 	_ = flags.Parse(args)
 	switch command {
 	case "texts":
@@ -77,8 +79,6 @@ func run(command string, args []string) error {
 		return writeQuestions(o.questionS(), o.qa, o.questions)
 	case "compare":
 		return compare(&o)
-	case "update":
-		return update(&o)
 	case "readers":
 		return readers(&o)
 	case "reopen":

@@ -49,8 +49,8 @@ type Writer struct {
 }
 
 // NewFile begins a tar file at path, in the place of what is there.
-func NewFile(path string) (*Writer, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+func NewFile(disk durable.FS, path string) (*Writer, error) {
+	f, err := disk.Create(path, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -75,10 +75,10 @@ func NewFile(path string) (*Writer, error) {
 }
 
 // NewFolder writes into the folder dir.
-func NewFolder(dir string) *Writer {
+func NewFolder(disk durable.FS, dir string) *Writer {
 	return &Writer{
 		put: func(name string, data []byte) error {
-			f, err := Create(dir, name)
+			f, err := Create(disk, dir, name)
 			if err != nil {
 				return err
 			}
@@ -119,24 +119,28 @@ func hashOf(data []byte) string {
 }
 
 // Create makes a file of a name with slashes below a folder.
-func Create(dir, name string) (File, error) {
+func Create(disk durable.FS, dir, name string) (File, error) {
 	path := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := disk.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := disk.CreateNew(path, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &synced{f}, nil
+	return &synced{f, disk, filepath.Dir(path)}, nil
 }
 
 // synced is a file that is on the disk, name included, when it is closed.
-type synced struct{ *os.File }
+type synced struct {
+	durable.File
+	disk   durable.FS
+	folder string
+}
 
 func (f *synced) Close() error {
 	err := errors.Join(f.Sync(), f.File.Close())
-	return errors.Join(err, durable.SyncFolder(filepath.Dir(f.Name())))
+	return errors.Join(err, f.disk.SyncFolder(f.folder))
 }
 
 // Discard is for reading an archive only to check it.

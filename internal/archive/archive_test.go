@@ -36,7 +36,7 @@ func write(t testing.TB, w *Writer) *Summary {
 func writeFile(t testing.TB) (string, *Summary) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.tar")
-	w, err := NewFile(path)
+	w, err := NewFile(durable.Disk{}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func same(files map[string][]byte) bool { return maps.EqualFunc(files, content, 
 func TestRoundTrip(t *testing.T) {
 	file, wrote := writeFile(t)
 	dir := t.TempDir()
-	alsoWrote := write(t, NewFolder(dir))
+	alsoWrote := write(t, NewFolder(durable.Disk{}, dir))
 	if *wrote != *alsoWrote || wrote.Files != 3 || wrote.Bytes != 4003 {
 		t.Errorf("%+v and %+v", wrote, alsoWrote)
 	}
@@ -137,7 +137,7 @@ func TestChangesOfAFolderAreNoticed(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		write(t, NewFolder(dir))
+		write(t, NewFolder(durable.Disk{}, dir))
 		if err := change(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestChangesOfAFolderAreNoticed(t *testing.T) {
 
 func TestNamesThatLeadOutAreRefused(t *testing.T) {
 	for _, name := range []string{"../x", "/x", "", "a/../x", "a\nb"} {
-		if err := NewFolder(t.TempDir()).Put(name, nil); err == nil {
+		if err := NewFolder(durable.Disk{}, t.TempDir()).Put(name, nil); err == nil {
 			t.Errorf("%q is accepted", name)
 		}
 	}
@@ -176,6 +176,31 @@ func FuzzRead(f *testing.F) {
 		for name := range files {
 			if !fs.ValidPath(name) {
 				t.Fatalf("a file is called %q (%v)", name, err)
+			}
+		}
+	})
+}
+
+// FuzzList reads any bytes as the list of checksums of a folder: no file outside it is ever asked for.
+func FuzzList(f *testing.F) {
+	whole := f.TempDir()
+	write(f, NewFolder(durable.Disk{}, whole))
+	list, err := os.ReadFile(filepath.Join(whole, sumsName))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(list)
+	f.Add(bytes.Replace(list, []byte("a/b"), []byte("../b"), 1))
+	f.Fuzz(func(t *testing.T, list []byte) {
+		dir := t.TempDir()
+		write(t, NewFolder(durable.Disk{}, dir))
+		if err := os.WriteFile(filepath.Join(dir, sumsName), list, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, _, err := read(dir)
+		for name, data := range files {
+			if !fs.ValidPath(name) || err == nil && !bytes.Equal(data, content[name]) {
+				t.Fatalf("%q, which has %d bytes (%v)", name, len(data), err)
 			}
 		}
 	})

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 //
 //	exitcode N program args…   run the program, which must end with code N
 //	[builtin]                  a condition: the program has its models built in
+//	[root]                     a condition: permissions of files are no obstacle
 //	lock DIR                   hold the index DIR as another writer would, until the end
 //	hub [TOKEN]                a model hub with the model org/name, which demands TOKEN
 //	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk, or a PNG of N x N pixels
@@ -62,6 +63,9 @@ func TestScripts(t *testing.T) {
 			return writePictures(env.WorkDir)
 		},
 		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Geteuid() == 0, nil
+			}
 			model, known := map[string]string{"builtin": models.Fast, "phrases": models.Phrase}[name]
 			if !known {
 				return false, fmt.Errorf("unknown condition %q", name)

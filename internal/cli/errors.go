@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -142,6 +143,20 @@ var known = []struct {
 	{evident.ErrEmptyMask, outcome{
 		exitError, "empty-mask",
 		"coordinates are pixels of the upright picture, x to the right and y down, from its upper left corner",
+	}},
+	{syscall.ENOSPC, outcome{
+		exitError, "disk-full",
+		"the index is as the last commit left it; make room, then run the same command again",
+	}},
+	{syscall.EFBIG, outcome{
+		exitError, "file-too-large",
+		`the file system, or "ulimit -f", allows no larger files; the index is as the last commit left it`,
+	}},
+	{syscall.EROFS, outcome{
+		exitError, "read-only", "nothing can be written there; name another folder, for an index with --data",
+	}},
+	{fs.ErrPermission, outcome{
+		exitError, "permission", "let this user read and write there, or name another folder, for an index with --data",
 	}},
 	{fs.ErrNotExist, outcome{exitError, "not-found", "check the path"}},
 }

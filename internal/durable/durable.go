@@ -43,7 +43,7 @@ func (e *VersionError) Error() string {
 
 // WriteSynced writes a file and waits until it is on the disk. Its name may not be yet.
 func WriteSynced(fs FS, path string, data []byte) error {
-	f, err := fs.Create(path)
+	f, err := fs.Create(path, 0o666)
 	if err != nil {
 		return err
 	}

@@ -83,3 +83,14 @@ func TestRanges(t *testing.T) {
 		}
 	}
 }
+
+func FuzzBody(f *testing.F) {
+	f.Add(Sign("thing", 3, []byte(`{"a": 1}`)))
+	f.Add([]byte("evident thing, format 3, crc32c 00000000\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		body, err := Body("m", "thing", 3, data)
+		if err == nil && !slices.Equal(Sign("thing", 3, body), data) {
+			t.Fatalf("%q is taken, though it is not what is written", data)
+		}
+	})
+}

@@ -47,3 +47,14 @@ func TestReadSignature(t *testing.T) {
 		t.Errorf("nobody known is %q", text)
 	}
 }
+
+// FuzzRead takes any bytes of a lock file for a signature: what cannot be read is left out of the message.
+func FuzzRead(f *testing.F) {
+	f.Add(signature())
+	f.Add("71")
+	f.Fuzz(func(t *testing.T, text string) {
+		if text := (&HeldError{"LOCK", read(text)}).Error(); text == "" {
+			t.Error("nobody is named")
+		}
+	})
+}

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"evident/internal/durable"
 )
 
 // identity stands for the content of a model's files: files of other content have another one.
@@ -39,6 +41,7 @@ type plan struct {
 	files      []string
 	now        func() time.Time
 	candidates []candidate // the best first
+	disk       durable.FS
 }
 
 // identify returns what stands for the files' content:

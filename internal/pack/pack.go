@@ -17,6 +17,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"evident/internal/durable"
 )
 
 // Layout is the version of what stands inside sections: raise it when kernel's panels change, or how
@@ -28,6 +30,8 @@ type Options struct {
 	Dir       string           // evident's cache folder; "" means that nothing is kept
 	Precision string           // of the arithmetic that the sections are for: a file holds one
 	Now       func() time.Time // the clock; nil means time.Now
+
+	disk durable.FS // that is written to; nil means the machine's
 }
 
 // Cache holds sections of one model in one precision. It is filled by one goroutine; afterwards the
@@ -104,7 +108,10 @@ func Open(folder fs.FS, files []string, o Options) *Cache {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Cache{plan: plan{folder: folder, files: files, now: o.Now}}
+	if o.disk == nil {
+		o.disk = durable.Disk{}
+	}
+	c := &Cache{plan: plan{folder: folder, files: files, now: o.Now, disk: o.disk}}
 	places, ok := c.plan.places(o)
 	if !ok {
 		return nil

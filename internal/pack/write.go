@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bufio"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"evident/internal/durable"
 )
 
 // candidate is a place where a cache may lie.
@@ -74,7 +77,7 @@ func (c *Cache) write(sections []section) (path string, err error) {
 	}
 	var failed error
 	for _, place := range c.plan.candidates {
-		err := place.write(c.plan.now(), c.plan.mode(place), func(w io.Writer) error {
+		err := place.write(c.plan.disk, c.plan.now(), c.plan.mode(place), func(w io.Writer) error {
 			return writeAll(w, head, sections, padding)
 		})
 		if err == nil {
@@ -115,36 +118,34 @@ func (p *plan) mode(c candidate) fs.FileMode {
 
 // write puts a file in its place: under another name, synced, then renamed, so that at any time the
 // name stands for a whole file or none. Of several writers the last one stays; they write the same.
-func (c candidate) write(now time.Time, mode fs.FileMode, content func(io.Writer) error) error {
+func (c candidate) write(disk durable.FS, now time.Time, mode fs.FileMode, content func(io.Writer) error) error {
 	dir, name := filepath.Split(c.path)
 	if !c.beside {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := disk.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	removeLeftovers(now, dir, name)
-	aside, err := os.CreateTemp(dir, name+".*"+unfinished)
+	removeLeftovers(disk, now, dir, name)
+	aside := c.path + "." + rand.Text() + unfinished
+	f, err := disk.CreateNew(aside, mode)
 	if err != nil {
 		return err
 	}
-	err = fill(aside, mode, content)
+	err = fill(f, content)
 	if err == nil {
-		err = os.Rename(aside.Name(), c.path)
+		err = disk.Rename(aside, c.path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", c.path, err), os.Remove(aside.Name()))
+		return errors.Join(fmt.Errorf("write %s: %w", c.path, err), disk.Remove(aside))
 	}
 	return nil // whether the name outlasts a power cut does not matter: a file can be made again
 }
 
-func fill(f *os.File, mode fs.FileMode, content func(io.Writer) error) error {
+func fill(f durable.File, content func(io.Writer) error) error {
 	w := bufio.NewWriterSize(f, 1<<20)
 	err := content(w)
 	if err == nil {
 		err = w.Flush()
-	}
-	if err == nil {
-		err = f.Chmod(mode)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -153,7 +154,7 @@ func fill(f *os.File, mode fs.FileMode, content func(io.Writer) error) error {
 }
 
 // removeLeftovers removes what writers that were killed have left.
-func removeLeftovers(now time.Time, dir, name string) {
+func removeLeftovers(disk durable.FS, now time.Time, dir, name string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
@@ -163,7 +164,7 @@ func removeLeftovers(now time.Time, dir, name string) {
 			continue
 		}
 		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > leftoverAge {
-			os.Remove(filepath.Join(dir, e.Name())) // or somebody else does
+			_ = disk.Remove(filepath.Join(dir, e.Name())) // or somebody else does
 		}
 	}
 }

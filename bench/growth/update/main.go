@@ -1,0 +1,125 @@
+// Command update measures what it takes to index a folder again after one file in a hundred has changed.
+//
+//	update -texts FILE -n N -work DIR [-turns N]
+//
+// FILE is what "growth texts" wrote. Its first N passages become text files in DIR/files, as many passages each as
+// belong together, which are indexed with everything that "evident index" does.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"evident"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("update: ")
+	texts := flag.String("texts", "", "file of passages")
+	n := flag.Int("n", 1_000_000, "passages")
+	work := flag.String("work", "", "folder for files and index")
+	turns := flag.Int("turns", 3, "updates")
+	flag.Parse()
+	if err := run(*texts, *work, *n, *turns); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(texts, work string, n, turns int) (err error) {
+	files, data := filepath.Join(work, "files"), filepath.Join(work, "updated")
+	if err := errors.Join(os.RemoveAll(files), os.RemoveAll(data)); err != nil {
+		return err
+	}
+	paths, err := writeFiles(texts, files, n)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	x, err := evident.Open(ctx, data, evident.Options{Create: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.Close()) }()
+	add := func() (*evident.AddReport, time.Duration, error) {
+		begun := time.Now()
+		report, err := x.Add(ctx, []string{files}, evident.AddOptions{Workers: 1})
+		return report, time.Since(begun), err
+	}
+	report, full, err := add()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d files, %d passages: %.2f s\n", report.Documents, report.Passages, full.Seconds())
+	for turn := range turns {
+		changed := 0
+		for i := turn; i < len(paths); i += 100 {
+			if err := appendLine(paths[i], fmt.Sprintf("\nChanged in turn %d.\n", turn)); err != nil {
+				return err
+			}
+			changed++
+		}
+		report, took, err := add()
+		if err != nil {
+			return err
+		}
+		if report.Changed != changed {
+			return fmt.Errorf("%d files were changed, %d were read again", changed, report.Changed)
+		}
+		fmt.Printf("%d files changed: %.2f s, %.2f %% of the full time\n", changed, took.Seconds(), 100*took.Seconds()/full.Seconds())
+	}
+	return nil
+}
+
+// writeFiles writes passages of one path into one file.
+func writeFiles(texts, dir string, n int) (paths []string, err error) {
+	f, err := os.Open(texts)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var text strings.Builder
+	path := ""
+	flush := func() error {
+		if path == "" {
+			return nil
+		}
+		paths = append(paths, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		defer text.Reset()
+		return os.WriteFile(path, []byte(text.String()), 0o644)
+	}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(make([]byte, 1<<20), 1<<26)
+	for i := 0; i < n && lines.Scan(); i++ {
+		name, rest, _ := strings.Cut(lines.Text(), "\t")
+		_, paragraph, _ := strings.Cut(rest, "\t")
+		if next := filepath.Join(dir, name); next != path {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+			path = next
+		}
+		text.WriteString(paragraph + "\n\n")
+	}
+	return paths, errors.Join(lines.Err(), flush())
+}
+
+func appendLine(path, line string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line)
+	return errors.Join(err, f.Close())
+}
