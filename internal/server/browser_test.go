@@ -136,7 +136,7 @@ func real(t *testing.T) *testServer {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(folder, "columns.pdf"), pdf)
-	photos, _ := filepath.Glob("../../../../shared/data/demo/*.jpg") // more to look at, where they are
+	photos, _ := filepath.Glob("../../../../shared/data/demo/[cd]*.jpg") // more to look at, where they are
 	if os.Getenv("EVIDENT_SCREENSHOTS_OF") != "" {
 		photos = nil
 	}
@@ -168,12 +168,18 @@ func real(t *testing.T) *testServer {
 	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := models.Open(models.Phrase); err == nil {
-		if _, err := index.AddPhrases(t.Context(), evident.AddPhrasesOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	s.folder = folder
+	return s
+}
+
+// phrased is real with phrases.
+func phrased(t *testing.T) *testServer {
+	t.Helper()
+	if _, err := models.Open(models.Phrase); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	s := real(t)
+	s.done("POST", apiPath+"/jobs", `{"kind": "index", "phrases": true}`)
 	return s
 }
 
@@ -331,7 +337,7 @@ func (b *browser) onlyThisMachine(s *testServer) {
 func TestBrowserAccess(t *testing.T) {
 	axe := axeCore(t)
 	b := openBrowser(t)
-	s := real(t)
+	s := phrased(t)
 	valley, pdf, red := s.id("valley.txt"), s.id("columns.pdf"), s.id("red.png")
 	runs := s.evaluated("mix", "phrase")
 	s.done("POST", apiPath+"/snapshots", `{}`)
@@ -456,10 +462,7 @@ func (s *testServer) evaluated(engines ...string) (ids []string) {
 // TestBrowserEvaluate measures from the page, looks at the figures, and compares two runs.
 func TestBrowserEvaluate(t *testing.T) {
 	b := openBrowser(t)
-	s := real(t)
-	if _, err := models.Open(models.Phrase); err != nil {
-		t.Skipf("NOT TESTED: %v", err)
-	}
+	s := phrased(t)
 	for _, engine := range []string{"mix", "phrase"} {
 		b.open(s.URL + "/evaluate")
 		b.run(chromedp.SetValue(chromedp.CSS("#engine"), engine), chromedp.SendKeys(chromedp.CSS("#limit"), "3"),
@@ -481,10 +484,7 @@ func TestBrowserEvaluate(t *testing.T) {
 // TestBrowserEngine chooses the engine on the page, and comes back to the answer that it gave.
 func TestBrowserEngine(t *testing.T) {
 	b := openBrowser(t)
-	s := real(t)
-	if _, err := models.Open(models.Phrase); err != nil {
-		t.Skipf("NOT TESTED: %v", err)
-	}
+	s := phrased(t)
 	b.open(s.URL + "/ask?q=Who+designed+the+bridge%3F")
 	engine := `document.querySelector(".took").textContent.split(" ").pop()`
 	if got := value[string](b, engine); got != "auto" {
