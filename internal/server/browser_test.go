@@ -147,7 +147,9 @@ func real(t *testing.T) *testServer {
 		}
 		write(t, filepath.Join(folder, filepath.Base(p)), content)
 	}
-	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{Create: true, Fast: true})
+	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{
+		Create: true, Fast: true, CacheDir: cacheDir, Vision: evident.VisionOptions{CacheDir: cacheDir},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +167,7 @@ func real(t *testing.T) *testServer {
 		}
 		write(t, filepath.Join(folder, p), content)
 	}
-	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{}); err != nil {
+	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{CacheDir: cacheDir}); err != nil {
 		t.Fatal(err)
 	}
 	s.folder = folder
@@ -385,7 +387,9 @@ func TestBrowserAccess(t *testing.T) {
 // emptyServer is a server over an index without anything in it.
 func emptyServer(t *testing.T) *testServer {
 	t.Helper()
-	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{Create: true, Fast: true})
+	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{
+		Create: true, Fast: true, CacheDir: cacheDir, Vision: evident.VisionOptions{CacheDir: cacheDir},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
