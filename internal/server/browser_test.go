@@ -440,15 +440,9 @@ func (s *testServer) done(method, path, body string) api.Job {
 	s.t.Helper()
 	var job api.Job
 	s.do(method, path, body).status(202).json(&job)
-	eventually(s.t, func() bool {
-		now, err := s.service.Job(job.ID)
-		if err == nil {
-			job = *now
-		}
-		return err != nil || job.Over()
-	})
-	if job.State != "done" {
-		s.t.Fatalf("%s %s: %+v", method, path, job)
+	err := s.service.WatchJob(s.t.Context(), job.ID, func(state api.Job) bool { job = state; return true })
+	if err != nil || job.State != "done" {
+		s.t.Fatalf("%s %s: %+v, %v", method, path, job, err)
 	}
 	return job
 }
@@ -514,7 +508,7 @@ func TestBrowserIndexes(t *testing.T) {
 	snapshot := s.done("POST", apiPath+"/snapshots", `{}`).Snapshot.Name
 	s.do("POST", apiPath+"/indexes", map[string]any{"name": "copy", "snapshot": snapshot}).status(201)
 	b.open(s.URL + "/ask")
-	b.run(chromedp.SetValue(chromedp.CSS("#index"), "copy"), chromedp.Click(chromedp.CSS(".choose button")), when(`location.search === "?index=copy"`),
+	b.run(chromedp.SetValue(chromedp.CSS("#index"), "copy"), chromedp.Click(chromedp.CSS(".choose button")), chromedp.WaitReady(chromedp.CSS(".ask [name=index][value=copy]")),
 		chromedp.SendKeys(chromedp.CSS("#q"), "Who designed the bridge?\r"), chromedp.WaitReady(chromedp.CSS(".answer mark")))
 	b.run(chromedp.Click(chromedp.CSS(".answer [data-open]")), chromedp.WaitReady(chromedp.CSS("mark.here")))
 	if address := b.address(); !strings.Contains(address, "/read/copy/") {
