@@ -1,7 +1,7 @@
 // Command serve asks a running evident server as many clients at once do, and says how it bore it:
 //
-//	evident serve --in docs --fast &
-//	go run ./bench/serve -address http://127.0.0.1:8317 -clients 64 -seconds 60
+//	evident index --phrases docs && evident serve &
+//	go run ./bench/serve -address http://127.0.0.1:8317 -clients 64 -seconds 60 -engine phrase
 //
 // First one client asks alone, for the time of an idle server; then all ask at once. A request that the
 // server turns away with 503 and Retry-After is counted and asked again after that time; anything else
@@ -42,14 +42,20 @@ func main() {
 	address := flag.String("address", "http://127.0.0.1:8317", "of the server")
 	clients := flag.Int("clients", 64, "that ask at the same time")
 	seconds := flag.Int("seconds", 60, "that they ask for")
+	engine := flag.String("engine", "auto", "that answers: auto, mix or phrase")
 	flag.Parse()
-	idle := ask(*address, 1, 10*time.Second)
-	before := memory(*address)
-	busy := ask(*address, *clients, time.Duration(*seconds)*time.Second)
-	after := memory(*address)
+	of := server{*address, *engine}
+	idle := of.ask(1, 10*time.Second)
+	before := of.memory()
+	begun := make(chan float64, 1) // once all have asked for a while: what is held from then on must not grow
+	duration := time.Duration(*seconds) * time.Second
+	time.AfterFunc(duration/3, func() { begun <- of.memory() })
+	busy := of.ask(*clients, duration)
+	after := of.memory()
 	fmt.Printf("idle   1 client:   %s\n", idle)
 	fmt.Printf("busy  %2d clients:  %s\n", *clients, busy)
-	fmt.Printf("resident memory: %.0f MB before, %.0f MB after\n", before/1e6, after/1e6)
+	fmt.Printf("p99 busy / p99 idle: %.1f\n", float64(busy.quantile(0.99))/float64(idle.quantile(0.99)))
+	fmt.Printf("resident memory: %.0f MB idle, %.0f MB after a third, %.0f MB at the end\n", before/1e6, <-begun/1e6, after/1e6)
 	for _, p := range busy.problems[:min(len(busy.problems), 5)] {
 		fmt.Println("error:", p)
 	}
@@ -72,8 +78,11 @@ func (l *load) quantile(q float64) time.Duration {
 	return l.took[min(len(l.took)-1, int(q*float64(len(l.took))))].Round(time.Millisecond)
 }
 
+// server is what is asked, and how.
+type server struct{ address, engine string }
+
 // ask lets clients ask until the time is over; requests that run are waited for.
-func ask(address string, clients int, duration time.Duration) *load {
+func (s server) ask(clients int, duration time.Duration) *load {
 	l := &load{}
 	ctx, stop := context.WithTimeout(context.Background(), duration)
 	defer stop()
@@ -83,7 +92,7 @@ func ask(address string, clients int, duration time.Duration) *load {
 	for i := range clients {
 		all.Go(func() {
 			for n := i; ctx.Err() == nil; n++ {
-				l.one(ctx, client, address, questions[n%len(questions)])
+				l.one(ctx, client, s, questions[n%len(questions)])
 			}
 		})
 	}
@@ -92,10 +101,10 @@ func ask(address string, clients int, duration time.Duration) *load {
 }
 
 // one asks one question.
-func (l *load) one(ctx context.Context, client *http.Client, address, question string) {
-	body, _ := json.Marshal(map[string]string{"question": question}) // a text always encodes
+func (l *load) one(ctx context.Context, client *http.Client, s server, question string) {
+	body, _ := json.Marshal(map[string]string{"question": question, "engine": s.engine}) // a text always encodes
 	begun := time.Now()
-	response, err := client.Post(address+"/api/v1/ask", "application/json", bytes.NewReader(body))
+	response, err := client.Post(s.address+"/api/v1/ask", "application/json", bytes.NewReader(body))
 	if err != nil {
 		l.fault(err.Error())
 		return
@@ -132,8 +141,8 @@ func (l *load) fault(text string) {
 var resident = regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`)
 
 // memory reads the server's resident memory from its metrics; 0 where it does not say.
-func memory(address string) float64 {
-	response, err := http.Get(address + "/metrics")
+func (s server) memory() float64 {
+	response, err := http.Get(s.address + "/metrics")
 	if err != nil {
 		return 0
 	}

@@ -59,7 +59,7 @@ func (a *app) keyCreateCommand(path func() string) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&admin, "admin", false, "the key may also index")
+	cmd.Flags().BoolVar(&admin, "admin", false, "the key may also index, make and delete")
 	return cmd
 }
 

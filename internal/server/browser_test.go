@@ -136,7 +136,7 @@ func real(t *testing.T) *testServer {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(folder, "columns.pdf"), pdf)
-	photos, _ := filepath.Glob("../../../../shared/data/demo/*.jpg") // more to look at, where they are
+	photos, _ := filepath.Glob("../../../../shared/data/demo/[cd]*.jpg") // more to look at, where they are
 	if os.Getenv("EVIDENT_SCREENSHOTS_OF") != "" {
 		photos = nil
 	}
@@ -147,7 +147,9 @@ func real(t *testing.T) *testServer {
 		}
 		write(t, filepath.Join(folder, filepath.Base(p)), content)
 	}
-	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{Create: true, Fast: true})
+	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{
+		Create: true, Fast: true, CacheDir: cacheDir, Vision: evident.VisionOptions{CacheDir: cacheDir},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,15 +167,21 @@ func real(t *testing.T) *testServer {
 		}
 		write(t, filepath.Join(folder, p), content)
 	}
-	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{}); err != nil {
+	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{CacheDir: cacheDir}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := models.Open(models.Phrase); err == nil {
-		if _, err := index.AddPhrases(t.Context(), evident.AddPhrasesOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	s.folder = folder
+	return s
+}
+
+// phrased is real with phrases.
+func phrased(t *testing.T) *testServer {
+	t.Helper()
+	if _, err := models.Open(models.Phrase); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	s := real(t)
+	s.done("POST", apiPath+"/jobs", `{"kind": "index", "phrases": true}`)
 	return s
 }
 
@@ -331,7 +339,7 @@ func (b *browser) onlyThisMachine(s *testServer) {
 func TestBrowserAccess(t *testing.T) {
 	axe := axeCore(t)
 	b := openBrowser(t)
-	s := real(t)
+	s := phrased(t)
 	valley, pdf, red := s.id("valley.txt"), s.id("columns.pdf"), s.id("red.png")
 	runs := s.evaluated("mix", "phrase")
 	s.done("POST", apiPath+"/snapshots", `{}`)
@@ -379,7 +387,9 @@ func TestBrowserAccess(t *testing.T) {
 // emptyServer is a server over an index without anything in it.
 func emptyServer(t *testing.T) *testServer {
 	t.Helper()
-	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{Create: true, Fast: true})
+	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{
+		Create: true, Fast: true, CacheDir: cacheDir, Vision: evident.VisionOptions{CacheDir: cacheDir},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,15 +440,9 @@ func (s *testServer) done(method, path, body string) api.Job {
 	s.t.Helper()
 	var job api.Job
 	s.do(method, path, body).status(202).json(&job)
-	eventually(s.t, func() bool {
-		now, err := s.service.Job(job.ID)
-		if err == nil {
-			job = *now
-		}
-		return err != nil || job.Over()
-	})
-	if job.State != "done" {
-		s.t.Fatalf("%s %s: %+v", method, path, job)
+	err := s.service.WatchJob(s.t.Context(), job.ID, func(state api.Job) bool { job = state; return true })
+	if err != nil || job.State != "done" {
+		s.t.Fatalf("%s %s: %+v, %v", method, path, job, err)
 	}
 	return job
 }
@@ -456,10 +460,7 @@ func (s *testServer) evaluated(engines ...string) (ids []string) {
 // TestBrowserEvaluate measures from the page, looks at the figures, and compares two runs.
 func TestBrowserEvaluate(t *testing.T) {
 	b := openBrowser(t)
-	s := real(t)
-	if _, err := models.Open(models.Phrase); err != nil {
-		t.Skipf("NOT TESTED: %v", err)
-	}
+	s := phrased(t)
 	for _, engine := range []string{"mix", "phrase"} {
 		b.open(s.URL + "/evaluate")
 		b.run(chromedp.SetValue(chromedp.CSS("#engine"), engine), chromedp.SendKeys(chromedp.CSS("#limit"), "3"),
@@ -481,10 +482,7 @@ func TestBrowserEvaluate(t *testing.T) {
 // TestBrowserEngine chooses the engine on the page, and comes back to the answer that it gave.
 func TestBrowserEngine(t *testing.T) {
 	b := openBrowser(t)
-	s := real(t)
-	if _, err := models.Open(models.Phrase); err != nil {
-		t.Skipf("NOT TESTED: %v", err)
-	}
+	s := phrased(t)
 	b.open(s.URL + "/ask?q=Who+designed+the+bridge%3F")
 	engine := `document.querySelector(".took").textContent.split(" ").pop()`
 	if got := value[string](b, engine); got != "auto" {
@@ -510,7 +508,7 @@ func TestBrowserIndexes(t *testing.T) {
 	snapshot := s.done("POST", apiPath+"/snapshots", `{}`).Snapshot.Name
 	s.do("POST", apiPath+"/indexes", map[string]any{"name": "copy", "snapshot": snapshot}).status(201)
 	b.open(s.URL + "/ask")
-	b.run(chromedp.SetValue(chromedp.CSS("#index"), "copy"), chromedp.Click(chromedp.CSS(".choose button")), when(`location.search === "?index=copy"`),
+	b.run(chromedp.SetValue(chromedp.CSS("#index"), "copy"), chromedp.Click(chromedp.CSS(".choose button")), chromedp.WaitReady(chromedp.CSS(".ask [name=index][value=copy]")),
 		chromedp.SendKeys(chromedp.CSS("#q"), "Who designed the bridge?\r"), chromedp.WaitReady(chromedp.CSS(".answer mark")))
 	b.run(chromedp.Click(chromedp.CSS(".answer [data-open]")), chromedp.WaitReady(chromedp.CSS("mark.here")))
 	if address := b.address(); !strings.Contains(address, "/read/copy/") {

@@ -23,6 +23,23 @@ import (
 	"evident/models"
 )
 
+// cacheDir is where what can be made again is kept: EVIDENT_CACHE, or a folder that goes with the process. Models are
+// packed and the PDF engine is compiled once for all tests.
+var cacheDir string
+
+func TestMain(m *testing.M) {
+	own := ""
+	if cacheDir = os.Getenv("EVIDENT_CACHE"); cacheDir == "" {
+		own, _ = os.MkdirTemp("", "evident-server-test")
+		cacheDir = own
+	}
+	code := m.Run()
+	if own != "" {
+		_ = os.RemoveAll(own)
+	}
+	os.Exit(code)
+}
+
 // library is what the tests ask about.
 var library = map[string]string{
 	"valley.txt": "The bridge, designed by Lise Maurer and opened in 1931, spans the Aare.\n\nIt was built by Lise Maurer's brother.\n",
@@ -57,7 +74,9 @@ func start(t *testing.T, change func(*service.Options, *Options)) *testServer {
 	if err := readertest.Write(model, 7); err != nil {
 		t.Fatal(err)
 	}
-	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{Create: true, Model: os.DirFS(model)})
+	index, err := evident.Open(t.Context(), filepath.Join(t.TempDir(), "index"), evident.Options{
+		Create: true, Model: os.DirFS(model), CacheDir: cacheDir, Vision: evident.VisionOptions{CacheDir: cacheDir},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +84,7 @@ func start(t *testing.T, change func(*service.Options, *Options)) *testServer {
 	if _, err := index.Add(t.Context(), []string{folder}, evident.AddOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	o := service.Options{Indexes: []service.Index{{Name: "default", Index: index}}, Version: "v0.0.1-test", Keep: t.TempDir()}
+	o := service.Options{Indexes: []service.Index{{Name: "default", Index: index}}, Version: "v0.0.1-test", Keep: t.TempDir(), CacheDir: cacheDir}
 	so := Options{Version: o.Version}
 	if change != nil {
 		change(&o, &so)

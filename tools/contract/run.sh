@@ -1,7 +1,8 @@
 #!/bin/sh
 # Lets schemathesis attack the HTTP API: every operation of /openapi.json, with requests that fit their
 # schema and requests that do not, all checks on. Needs Go, curl and Python 3; installs schemathesis into
-# a virtual environment below $1 (default: a temporary folder). $2 is the number of cases an operation.
+# a virtual environment below $1 (default: a temporary folder). $2 is the number of cases an operation. A program that
+# is built already can be named by EVIDENT.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -10,11 +11,13 @@ cases=${2:-100}
 mkdir -p "$work/docs"
 cp "$root"/docs/*.md "$root"/internal/extract/testdata/*.pdf "$root"/internal/picture/testdata/*.jpg "$work/docs/"
 [ -x "$work/venv/bin/schemathesis" ] || { python3 -m venv "$work/venv" && "$work/venv/bin/pip" install -q schemathesis; }
-(cd "$root" && go build -o "$work/evident" ./cmd/evident)
-rm -f "$work/keys" "$work/address"
-key=$("$work/evident" key create --keys "$work/keys" --admin contract -q)
-"$work/evident" serve --data "$work/index" --in "$work/docs" --fast --keys "$work/keys" --listen 127.0.0.1:0 \
-  --log-level warn >"$work/address" 2>"$work/log" &
+evident=${EVIDENT:-$work/evident}
+[ -n "${EVIDENT:-}" ] || (cd "$root" && go build -o "$evident" ./cmd/evident)
+cp "$root/eval/testdata/small.json" "$work/questions.json"
+rm -rf "$work/keys" "$work/address" "$work/keep"
+key=$("$evident" key create --keys "$work/keys" --admin contract -q)
+HF_ENDPOINT=http://127.0.0.1:9 "$evident" serve --data "$work/index" --in "$work/docs" --fast --keys "$work/keys" --listen 127.0.0.1:0 \
+  --keep "$work/keep" --evaluate "$work/questions.json" --allow-pull --log-level warn >"$work/address" 2>"$work/log" &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
 until [ -s "$work/address" ] && curl -sf "$(cat "$work/address")/readyz" >/dev/null; do sleep 0.2; done
