@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"testing"
 
@@ -16,18 +15,14 @@ import (
 // shipped is the decoder of the built-in model; a build without models skips the test.
 func shipped(t *testing.T) *Decoder {
 	t.Helper()
-	folder, err := models.Open(models.Vision)
+	folder, err := models.Open(models.Captions)
 	if errors.Is(err, models.ErrMissing) {
 		t.Skipf("NOT TESTED: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside, err := fs.Sub(folder, "caption")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := Load(inside)
+	d, err := Load(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +32,7 @@ func shipped(t *testing.T) *Decoder {
 // TestShippedCaptions: the built-in decoder says of vectors between two remembered texts what torch says (tools/ref/caption.py), in
 // every tier.
 func TestShippedCaptions(t *testing.T) {
+	shipped(t)
 	data, err := os.ReadFile("testdata/vision-192.json")
 	if err != nil {
 		t.Fatal(err)

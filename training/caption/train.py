@@ -18,11 +18,11 @@ from torch.nn import functional as F
 from transformers import BertTokenizerFast
 
 import corpus
-from folder import write
 from decoder import Decoder, project
+from folder import write
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vision"))
-from data import photos, pixels, split_of, squashed  # noqa: E402
+from data import photos, split_of, squashed  # noqa: E402
 from evaluate import image_vectors, text_vectors  # noqa: E402
 from export import load  # noqa: E402
 
