@@ -16,6 +16,7 @@ import (
 
 // TestCaptionRegions: captions with what speaks for each; a region's are its own, whatever stands beside it.
 func TestCaptionRegions(t *testing.T) {
+	needCaptions(t)
 	v, p := openVision(t), drawPhoto(t, 90, 61)
 	masks := discMasks(t, p)
 	o := evident.CaptionOptions{RegionOptions: quick, Count: 3}
@@ -63,6 +64,14 @@ func TestCaptionRegions(t *testing.T) {
 	}
 }
 
+// needCaptions skips the test in a build without a decoder of captions.
+func needCaptions(t *testing.T) {
+	t.Helper()
+	if _, err := models.Open(models.Captions); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+}
+
 // encode returns a text's vector.
 func encode(t *testing.T, v *evident.Vision, text string) []float32 {
 	t.Helper()
@@ -75,6 +84,7 @@ func encode(t *testing.T, v *evident.Vision, text string) []float32 {
 
 // TestCaptionPicture: without masks the whole picture is captioned, as with a mask of all of it.
 func TestCaptionPicture(t *testing.T) {
+	needCaptions(t)
 	v, p := openVision(t), drawPhoto(t, 90, 61)
 	r, err := v.CaptionRegions(context.Background(), p, nil, evident.CaptionOptions{})
 	if err != nil {
@@ -134,6 +144,7 @@ func TestCaptionsRefused(t *testing.T) {
 	if err := caption(bare, evident.CaptionOptions{Choices: []string{"a dog"}}); err != nil {
 		t.Errorf("a model without a decoder, with choices: %v", err)
 	}
+	needCaptions(t)
 	other := copyModel(t, func(name string, data []byte) []byte {
 		if name == "caption/config.json" {
 			return []byte(strings.Replace(string(data), `"probe": "`, `"probe": "no `, 1))

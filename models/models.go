@@ -22,10 +22,11 @@ type Model struct {
 
 // The models that evident answers and sees with.
 const (
-	Default = "mix-12x384"
-	Fast    = "mix-6x384"
-	Vision  = "vision-192"    // read by model/vision
-	Phrase  = "phrase-12x384" // shares tensors with Default; a build may be without it
+	Default  = "mix-12x384"
+	Fast     = "mix-6x384"
+	Vision   = "vision-192"         // read by model/vision
+	Phrase   = "phrase-12x384"      // shares tensors with Default; a build may be without it
+	Captions = "vision-192/caption" // decoder of captions of Vision; a build may be without it
 )
 
 // All lists the models that a full build embeds.

@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 //	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk, or a PNG of N x N pixels
 //
 // $MODEL is a folder with a small random reader, $PHRASES one with a small random phrase encoder: their
-// answers are nonsense, but quotations. [phrases] is a condition: a phrase encoder is built in.
+// answers are nonsense, but quotations. [phrases] is a condition: a phrase encoder is built in; [captions] a
+// decoder of captions.
 func TestScripts(t *testing.T) {
 	model := t.TempDir()
 	if err := readertest.Write(model, 7); err != nil {
@@ -66,7 +67,9 @@ func TestScripts(t *testing.T) {
 			if name == "root" {
 				return os.Geteuid() == 0, nil
 			}
-			model, known := map[string]string{"builtin": models.Fast, "phrases": models.Phrase}[name]
+			model, known := map[string]string{
+				"builtin": models.Fast, "phrases": models.Phrase, "captions": models.Captions,
+			}[name]
 			if !known {
 				return false, fmt.Errorf("unknown condition %q", name)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"evident/api"
 	"evident/client"
+	"evident/models"
 )
 
 func TestRegions(t *testing.T) {
@@ -89,6 +90,9 @@ func TestMatchRegions(t *testing.T) {
 
 // TestCaptionRegions: regions, and without masks the whole picture, are captioned; the map is the caption's.
 func TestCaptionRegions(t *testing.T) {
+	if _, err := models.Open(models.Captions); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
 	s := start(t, nil)
 	c, err := client.New(s.URL, client.Options{})
 	if err != nil {

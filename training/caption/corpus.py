@@ -79,21 +79,27 @@ def phrases(captions, names, least):
     return [p for p, n in counts.most_common() if n >= least]
 
 
+def pieces(tokenizer, texts):
+    """The word pieces of each text, without begin and end."""
+    return [e.tokens for e in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+
 class Vocabulary:
     """The word pieces that occur, among those of the text tower's tokenizer. Piece 0 ends a text, 1 stands for rare ones."""
 
     END, RARE = 0, 1
 
-    def __init__(self, pieces):
-        self.pieces = pieces
-        self.number = {p: i for i, p in enumerate(pieces)}
+    def __init__(self, known):
+        self.pieces = known
+        self.number = {p: i for i, p in enumerate(known)}
 
     @classmethod
     def of(cls, tokenizer, frequent, whole, least):
         """Pieces said `least` times in the texts of `frequent`, and all pieces of those of `whole`."""
-        counts = collections.Counter(p for t in frequent for p in tokenizer.tokenize(t))
-        kept = {p for p, n in counts.items() if n >= least} | {p for t in whole for p in tokenizer.tokenize(t)}
+        counts = collections.Counter(p for t in pieces(tokenizer, frequent) for p in t)
+        kept = {p for p, n in counts.items() if n >= least} | {p for t in pieces(tokenizer, whole) for p in t}
         return cls(["[SEP]", "[UNK]"] + sorted(kept))
 
-    def ids(self, tokenizer, text):
-        return [self.number.get(p, self.RARE) for p in tokenizer.tokenize(text)]
+    def ids(self, tokenizer, texts):
+        """The numbers of each text's pieces."""
+        return [[self.number.get(p, self.RARE) for p in t] for t in pieces(tokenizer, texts)]

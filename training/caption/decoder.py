@@ -59,13 +59,17 @@ class Decoder(nn.Module):
                 nn.init.zeros_(p)
         nn.init.normal_(self.prefix.weight, std=size ** -0.5)
 
-    def forward(self, vectors, ids):
-        """vectors [B, E] of length 1, ids [B, T-1] → logits [B, T, V]: row t is of the piece after t pieces."""
+    def states(self, vectors, ids):
+        """vectors [B, E] of length 1, ids [B, T-1] → the last block's tokens, normalised, [B, T, D]."""
         x = torch.cat([self.prefix(vectors)[:, None], self.tokens(ids)], 1)
         x = self.drop(x + self.positions[:x.shape[1]])
         for block in self.blocks:
             x = block(x)
-        return self.norm(x) @ self.tokens.weight.T
+        return self.norm(x)
+
+    def forward(self, vectors, ids):
+        """Logits [B, T, V]: row t is of the piece after t pieces."""
+        return self.states(vectors, ids) @ self.tokens.weight.T
 
 
 def project(vectors, memory, temperature):
