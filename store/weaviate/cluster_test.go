@@ -395,7 +395,8 @@ func (x *exercise) importAgain(t *testing.T) {
 	if _, err := x.cluster.Writer(t.Context()); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("a second writer: %v, want ErrLocked", err)
 	}
-	if got := must(x.cluster.Snapshot(t.Context())).Stats(); got.Documents != len(x.documents) || got.Passages != passagesOf(x.documents) {
+	got := must(x.cluster.Snapshot(t.Context())).Stats()
+	if got.Documents != len(x.documents) || got.Passages != passagesOf(x.documents) {
 		t.Errorf("%+v after importing again", got)
 	}
 	waitFor(t, time.Minute, func() error {

@@ -13,7 +13,8 @@ import (
 // countOf asks a node how many objects of a class it has, past the client and the store.
 func countOf(ctx context.Context, n *node, class string) (int, error) {
 	body, _ := json.Marshal(map[string]string{"query": fmt.Sprintf("{Aggregate{%s{meta{count}}}}", class)})
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.host()+"/v1/graphql", bytes.NewReader(body))
+	url := "http://" + n.host() + "/v1/graphql"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

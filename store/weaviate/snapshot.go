@@ -230,7 +230,9 @@ func (s *Snapshot) fetch(missing map[string]store.PassageID) error {
 	}
 	for chunk := range slices.Chunk(objects, passagesAtOnce) {
 		where := filters.Where().WithPath([]string{"id"}).WithOperator(filters.ContainsAny).WithValueText(chunk...)
-		rows, err := s.rows(func(q *graphql.GetBuilder) *graphql.GetBuilder { return q.WithWhere(where).WithLimit(len(chunk)) })
+		rows, err := s.rows(func(q *graphql.GetBuilder) *graphql.GetBuilder {
+			return q.WithWhere(where).WithLimit(len(chunk))
+		})
 		if err != nil {
 			return fmt.Errorf("read passages: %w", err)
 		}

@@ -25,7 +25,9 @@ import (
 
 // text is a document of sentences, each of which is a passage.
 func text(path string, sentences ...string) (*document.Document, []document.Passage) {
-	d := &document.Document{Path: path, Format: "txt", Title: "T", Headings: []document.Mark{{At: 0, Label: "T", Level: 1}}}
+	d := &document.Document{
+		Path: path, Format: "txt", Title: "T", Headings: []document.Mark{{At: 0, Label: "T", Level: 1}},
+	}
 	var passages []document.Passage
 	for _, s := range sentences {
 		span := document.ByteSpan{Start: len(d.Text), End: len(d.Text) + len(s)}
@@ -99,7 +101,8 @@ func TestDocumentsComeBackAsTheyWere(t *testing.T) {
 	for long.Len() < 2*partBytes {
 		fmt.Fprintf(&long, "%x ", random.Uint64())
 	}
-	d, passages := text("/a", "The bridge – “die Brücke” – spans the Aare.", "\u0000 \u2028 \u007f é", long.String())
+	short := "The bridge – “die Brücke” – spans the Aare."
+	d, passages := text("/a", short, "\u0000 \u2028 \u007f é", long.String())
 	d.Pages = []document.Mark{{At: 3, Label: "ii"}}
 	w, err := s.Writer(t.Context())
 	if err != nil {
@@ -323,7 +326,8 @@ func TestTooFewCopies(t *testing.T) {
 	}
 	f.alive = 1
 	var few *CopiesError
-	if err := w.Commit(); !errors.As(err, &few) || !errors.Is(err, ErrUnavailable) || few.Alive != 1 || few.Needed != 2 {
+	err = w.Commit()
+	if !errors.As(err, &few) || !errors.Is(err, ErrUnavailable) || few.Alive != 1 || few.Needed != 2 {
 		t.Errorf("error %v, want 1 of 3 where 2 are needed", err)
 	}
 	if got := textsOf(t, create(t, f)); len(got) != 0 {
@@ -428,7 +432,9 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		change func(*fake)
 		want   func(error) bool
 	}{
-		"no collection": {func(f *fake) { clear(f.classes) }, func(err error) bool { return errors.Is(err, store.ErrNoIndex) }},
+		"no collection": {
+			func(f *fake) { clear(f.classes) }, func(err error) bool { return errors.Is(err, store.ErrNoIndex) },
+		},
 		"a newer version": {
 			func(f *fake) { describe(f, "PapersDocument", `{"evident":2,"copies":3}`) },
 			func(err error) bool {
@@ -436,12 +442,19 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 				return errors.As(err, &version) && version.Got == 2 && version.Want == schemaVersion
 			},
 		},
-		"another's class":  {func(f *fake) { describe(f, "PapersDocument", "my papers") }, isForeign("PapersDocument")},
-		"a class is gone":  {func(f *fake) { delete(f.classes, "PapersPart") }, isForeign("PapersPart")},
-		"other analyser":   {func(f *fake) { describe(f, "PapersPassage", `{"evident":1,"copies":3,"analyzer":"x"}`) }, isForeign("PapersPassage")},
-		"fewer copies":     {func(f *fake) { f.classes["PapersPassage"].ReplicationConfig.Factor = 1 }, isForeign("PapersPassage")},
-		"no host answers":  {func(f *fake) { downAll(f) }, func(err error) bool { return errors.Is(err, ErrUnavailable) }},
-		"one host answers": {func(f *fake) { downAll(f); f.hosts[1].down = false }, func(err error) bool { return err == nil }},
+		"another's class": {func(f *fake) { describe(f, "PapersDocument", "my papers") }, isForeign("PapersDocument")},
+		"a class is gone": {func(f *fake) { delete(f.classes, "PapersPart") }, isForeign("PapersPart")},
+		"other analyser": {
+			func(f *fake) { describe(f, "PapersPassage", `{"evident":1,"copies":3,"analyzer":"x"}`) },
+			isForeign("PapersPassage"),
+		},
+		"fewer copies": {
+			func(f *fake) { f.classes["PapersPassage"].ReplicationConfig.Factor = 1 }, isForeign("PapersPassage"),
+		},
+		"no host answers": {downAll, func(err error) bool { return errors.Is(err, ErrUnavailable) }},
+		"one host answers": {
+			func(f *fake) { downAll(f); f.hosts[1].down = false }, func(err error) bool { return err == nil },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, 3)
@@ -528,7 +541,8 @@ func TestLock(t *testing.T) {
 	}
 	_, err = c.takeLock(t.Context(), documentClass)
 	var held *LockedError
-	if !errors.As(err, &held) || !errors.Is(err, store.ErrLocked) || held.PID != first.holder.PID || held.Host != first.holder.Host {
+	named := errors.As(err, &held) && held.PID == first.holder.PID && held.Host == first.holder.Host
+	if !named || !errors.Is(err, store.ErrLocked) {
 		t.Fatalf("error %v, want who holds it", err)
 	}
 	if other, err := c.takeLock(t.Context(), groupClass); err != nil {
@@ -685,7 +699,8 @@ func TestUnwrittenNeedsAnAcknowledgement(t *testing.T) {
 func TestRequestsAreBounded(t *testing.T) {
 	var objects []*models.Object
 	for range 3 {
-		objects = append(objects, &models.Object{Properties: map[string]any{"data": strings.Repeat("x", requestBytes*2/3)}})
+		data := strings.Repeat("x", requestBytes*2/3)
+		objects = append(objects, &models.Object{Properties: map[string]any{"data": data}})
 	}
 	if n := request(objects); n != 1 {
 		t.Errorf("%d large objects in a request", n)

@@ -74,7 +74,9 @@ func newTexts(s *state, catalog string) (*texts, error) {
 
 // newMember describes a document that is to be stored; packed is all that is stored of it. The key is made of
 // everything that its objects hold.
-func newMember(doc *document.Document, passages []document.Passage, stat store.FileStat, packed []byte) (*member, error) {
+func newMember(
+	doc *document.Document, passages []document.Passage, stat store.FileStat, packed []byte,
+) (*member, error) {
 	sum := sha256.Sum256([]byte(doc.Text))
 	m := &member{
 		Format: doc.Format, Title: doc.Title, Stat: stat, SHA256: hex.EncodeToString(sum[:]),
