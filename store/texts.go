@@ -12,7 +12,7 @@ import (
 
 // chunkLen is how many bytes of text are compressed together. To read a passage takes the time to expand
 // one chunk, or two; of longer ones more is saved, and a damaged one takes more texts with it.
-const chunkLen = 1 << 14
+const chunkLen = 1 << 13
 
 // textWriter compresses texts as they come, a chunk at a time.
 type textWriter struct {
