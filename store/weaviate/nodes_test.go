@@ -49,7 +49,10 @@ func startNodes(t *testing.T, n int, settings ...string) []*node {
 	}
 	root := t.TempDir()
 	if keep := os.Getenv("EVIDENT_CLUSTER_DIR"); keep != "" {
-		root = filepath.Join(keep, strings.ReplaceAll(t.Name(), "/", "-"))
+		var err error
+		if root, err = os.MkdirTemp(keep, t.Name()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	nodes := make([]*node, n)
 	for i := range nodes {

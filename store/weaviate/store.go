@@ -2,6 +2,7 @@ package weaviate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -33,8 +34,8 @@ func Create(ctx context.Context, a *Address, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.noteOf(ctx, documentClass); err == nil {
-		return open(ctx, c)
+	if _, err := c.noteOf(ctx, documentClass); !errors.Is(err, errNoClass) {
+		return open(ctx, c) // which says what is wrong, if anything is
 	}
 	if err := c.create(ctx, c.textClasses(nodes)); err != nil {
 		return nil, err
