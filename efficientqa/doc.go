@@ -21,6 +21,8 @@
 //     ("form": "pair" in config.json);
 //   - the extractor's log-probability, which needs no question, is stored with each vector and added
 //     to its score: it says how likely a span is to answer anything;
+//   - over a collection, a phrase counts less by how far its passage's BM25 score is behind the best
+//     passage's ([Lags]);
 //   - over a collection, places of equal text are one answer, their shares add up, and a logistic
 //     calibration turns the best share and score into the probability that the answer is right.
 package efficientqa

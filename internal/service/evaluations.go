@@ -48,6 +48,9 @@ type evaluationSet struct {
 	path string
 }
 
+// evaluationTime is how the end of an evaluation is written: as text, in the order of time.
+const evaluationTime = "2006-01-02T15:04:05.000000000Z07:00"
+
 // measured is an evaluation and its questions, as it is kept in a file.
 type measured struct {
 	api.Evaluation
@@ -166,7 +169,7 @@ func (s *Service) StartEvaluation(r api.EvaluationRequest) (*api.Job, error) {
 		if err := run.run(ctx); err != nil {
 			return err
 		}
-		run.result.ID, run.result.Ended = k.snapshot().ID, s.o.Now().UTC().Format(time.RFC3339)
+		run.result.ID, run.result.Ended = k.snapshot().ID, s.o.Now().UTC().Format(evaluationTime)
 		if err := s.measured.keep(run.result); err != nil {
 			return err
 		}
