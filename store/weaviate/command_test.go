@@ -213,11 +213,15 @@ func errorsTeach(t *testing.T, nodes []*node) {
 		says  []string
 	}{
 		"no collection": {
-			address("nothing", nodes...), []string{"ask", "Who?"}, 10,
+			address("nothing", nodes...),
+			[]string{"ask", "Who?"},
+			10,
 			[]string{"Nothing", `run "evident index --store weaviate://`},
 		},
 		"no host": {
-			"weaviate://127.0.0.1:1,127.0.0.1:2/papers", []string{"search", "x"}, 2,
+			"weaviate://127.0.0.1:1,127.0.0.1:2/papers",
+			[]string{"search", "x"},
+			2,
 			[]string{"127.0.0.1:1", "127.0.0.1:2", `run "curl http://127.0.0.1:1/v1/nodes"`},
 		},
 		"no address": {"weaviate://a", []string{"search", "x"}, 2, []string{"for example --store weaviate://"}},
@@ -225,7 +229,9 @@ func errorsTeach(t *testing.T, nodes []*node) {
 			address("papers", nodes...), []string{"snapshot", "create", t.TempDir()}, 2, []string{"on a cluster", "--data"},
 		},
 		"no phrases": {
-			address("bare", nodes...), []string{"ask", "--engine", "phrase", "Who?"}, 10,
+			address("bare", nodes...),
+			[]string{"ask", "--engine", "phrase", "Who?"},
+			10,
 			[]string{"no phrases", "evident index --phrases --store"},
 		},
 		"both stores": {
