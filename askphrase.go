@@ -17,7 +17,7 @@ import (
 const (
 	EngineAuto   = "auto"   // phrases find, the reader verifies; MIX alone where there are no phrases
 	EngineMix    = "mix"    // BM25 finds, the reader answers
-	EnginePhrase = "phrase" // nearest neighbours answer
+	EnginePhrase = "phrase" // nearest neighbours answer, nothing is read
 )
 
 // The numbers of phrases that are near a question, of passages that share words with it, and of phrases,
@@ -31,7 +31,8 @@ const (
 // phraseSearch is a question that was looked up among the phrases.
 type phraseSearch struct {
 	view    *phraseView
-	hits    []phraseHit
+	near    []store.PassageID // of the nearest phrases by their vectors alone, some
+	hits    []phraseHit       // the best by vector and words
 	answers []efficientqa.Answer
 	encoder *phraseEncoder
 	took    struct{ encode, search, combine time.Duration }
@@ -75,6 +76,7 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 	if s.hits, err = s.view.places(found); err != nil {
 		return nil, err
 	}
+	s.near = s.passages(phrasePassages)
 	if err := s.compareWords(question, k); err != nil {
 		return nil, err
 	}
@@ -234,7 +236,7 @@ func (x *Index) askBoth(ctx context.Context, v *view, question string, o AskOpti
 		}
 		o.Partial(known)
 	}
-	both := &bothRetriever{retriever: retriever{v.snapshot}, extra: s.passages(phrasePassages), by: map[int][]string{}}
+	both := &bothRetriever{retriever: retriever{v.snapshot}, extra: s.near, by: map[int][]string{}}
 	begun := time.Now()
 	a, err := x.askReader(ctx, v, both, question, o, func(passage store.PassageID, e *Evidence) {
 		e.By = both.foundBy(passage, e.Text.Exact, s)
