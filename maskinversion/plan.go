@@ -3,6 +3,7 @@ package maskinversion
 import (
 	"math"
 
+	"evident/internal/kernel"
 	"evident/nn"
 )
 
@@ -34,28 +35,53 @@ func (im *Image) Plan(masks int, o Options) (Plan, error) {
 	return im.plan(masks, o), nil
 }
 
-// speed is what the cost model knows of a CPU, in seconds. Only ratios decide: they were measured on one thread of
-// a CPU with AVX-512 and bf16 (bench/maskinversion/grid).
+// speed is what the cost model knows of a CPU, in seconds. Only ratios decide. bench/maskinversion/fit.py finds them
+// from what bench/maskinversion/grid measured on one thread.
 type speed struct {
-	tall      float64 // a multiplication of a product with the block's weights, with what goes on around it
-	attention float64 // one of a product with values or signs
+	tall      float64 // a multiplication of a product with the block's weights
+	gate      float64 // what goes on around a value of the block's inner width, on the way through
+	attention float64 // a multiplication of a product with values or signs
 	byFactor  float64 // one of a product with a factor
 	byTensor  float64 // one of a product with a tensor
-	read      float64 // a byte of weights or of a factor, at each step
+	weights   float64 // a byte of weights, read at each step
+	read      float64 // a byte of a factor, at each step
+	far       float64 // the same beyond what caches hold, on top
 	spread    float64 // a byte of a tensor, at each step
 	pack      float64 // a byte of a tensor beyond what caches hold, when it is set up
+	many      float64 // a way through when a factor or tensor is set up, in ways through at a step
 	token     float64 // what each token of a mask costs a step, whatever its width
 }
 
-var speeds = map[nn.Precision]speed{
-	nn.FP32: {
-		tall: 21e-12, attention: 21e-12, byFactor: 24e-12, byTensor: 28e-12,
-		read: 53e-12, spread: 82e-12, pack: 0.5e-9, token: 0.35e-6,
-	},
-	nn.BF16: {
+// The constants differ between makes of CPUs more than between their tiers. Those of bf16 were found on one make and
+// hold on another; those of fp32 lie between two makes, and choose up to a third too slow on either
+// (docs/results.md).
+var (
+	// AVX-512; NEON and AVX2 are taken to have the same ratios.
+	speedFP32 = speed{
+		tall: 1.51e-11, gate: 2.35e-11, attention: 1.29e-11, byFactor: 3.01e-11, byTensor: 3.06e-11,
+		weights: 8.95e-11, read: 1.21e-10, far: 4.72e-12, spread: 1.14e-10, pack: 6.75e-10, many: 1.25, token: 3.46e-07,
+	}
+	// AVX-512 with bf16.
+	speedBF16 = speed{
 		tall: 11e-12, attention: 11e-12, byFactor: 12.5e-12, byTensor: 16.5e-12,
-		read: 53e-12, spread: 82e-12, pack: 0.5e-9, token: 0.35e-6,
-	},
+		weights: 53e-12, read: 53e-12, spread: 82e-12, pack: 0.5e-9, many: 1.12, token: 0.35e-6,
+	}
+	// AMX.
+	speedTiles = speed{
+		tall: 3.21e-12, gate: 2.25e-10, attention: 3.25e-12, byFactor: 7.59e-12, byTensor: 1.17e-11,
+		weights: 9.37e-11, read: 7.04e-11, far: 1.44e-10, spread: 8.39e-11, pack: 9.1e-10, many: 1.3, token: 3.02e-07,
+	}
+)
+
+func speedOf(p nn.Precision) speed {
+	switch {
+	case p == nn.FP32:
+		return speedFP32
+	case kernel.Active().Tier() == kernel.AMXBF16:
+		return speedTiles
+	default:
+		return speedBF16
+	}
 }
 
 // plan applies the cost model: of one mask, unless the fastest form for all is asked for.
@@ -70,7 +96,7 @@ func (im *Image) plan(masks int, o Options) Plan {
 		for form, cost := range (layerSize{
 			width: l.QKV.In, wide: l.Up.Out, heads: l.Heads, tokens: tokens, size: len(im.start),
 			factor: block.FactorBytes(tokens, len(im.start)), tensor: block.TensorBytes(tokens, len(im.start)),
-			speed: speeds[block.Precision()],
+			layers: len(im.inverter.blocks), speed: speedOf(block.Precision()),
 		}).costs(masks) {
 			s := sum[form]
 			sum[form] = Cost{s.SetUp + cost.SetUp, s.Step + cost.Step, s.Memory + cost.Memory}
@@ -93,29 +119,37 @@ func cheapest(costs map[Form]Cost, steps int, memoryMax int64) Form {
 // layerSize is what the costs of a layer depend on.
 type layerSize struct {
 	width, wide, heads, tokens, size int   // D, F, h, N, E
+	layers                           int   // that are looked at
 	factor, tensor                   int64 // bytes
 	speed
 }
 
-// costs is the model: multiplications, and bytes that pass through memory. What a step reads it reads while it
-// multiplies, so the two are not simply added.
+// costs is the model: multiplications, what goes on around them, and bytes that pass through memory. What a step
+// reads it reads while it multiplies, so the two are not simply added.
 func (l layerSize) costs(masks int) map[Form]Cost {
 	d, wide, n, e, k := float64(l.width), float64(l.wide), float64(l.tokens), float64(l.size), float64(masks)
 	padded := float64((l.tokens + 31) / 32 * 32)
+	factor, tensor := float64(l.factor), float64(l.tensor)
 	weights := 16 * d * wide // bytes; in bf16 three quarters of it
-	through, attended := n*d*wide*l.tall, n*n*d*l.attention
-	around, cached := n*l.token, 8e6
+	through, attended, around := n*wide*(d*l.tall+l.gate), n*n*d*l.attention, n*l.token
+	beyond := max(0, factor-readAgain/float64(l.layers))
 	return map[Form]Cost{
-		Direct: {Step: 2*k*(through+attended) + k*around + weights*l.read},
+		Direct: {Step: k*(2*(through+attended)+around) + weights*l.weights},
 		Factor: {
-			SetUp:  e * through * 1.12,
-			Step:   math.Hypot(2*k*n*d*e*l.byFactor, float64(l.factor)*l.read) + k*(2*attended+around),
+			SetUp:  e * through * l.many,
+			Step:   k*(2*attended+around) + math.Hypot(2*k*n*d*e*l.byFactor, factor*l.read+beyond*l.far),
 			Memory: l.factor,
 		},
 		Tensor: {
-			SetUp:  e*(through*1.12+attended) + max(0, float64(l.tensor)-cached)*l.pack,
-			Step:   math.Hypot(2*k*e*float64(l.heads)*n*padded*l.byTensor, float64(l.tensor)*l.spread),
+			SetUp:  e*(through*l.many+attended) + max(0, tensor-written)*l.pack,
+			Step:   math.Hypot(2*k*e*float64(l.heads)*n*padded*l.byTensor, tensor*l.spread),
 			Memory: l.tensor,
 		},
 	}
 }
+
+// What caches hold, in bytes, of all layers' factors that each step reads again, and of a tensor that is written.
+const (
+	readAgain = 80e6
+	written   = 8e6
+)

@@ -72,7 +72,7 @@ func run(model, corpus string, n, runs int, profile string) error {
 		if err != nil {
 			return err
 		}
-		question, err := least(runs, func() error {
+		question, err := least(20*runs, func() error {
 			_, err := encoder.Question(context.Background(), "Who designed the bridge that was opened in 1931?")
 			return err
 		})

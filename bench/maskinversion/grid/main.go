@@ -108,11 +108,18 @@ func (g *grid) run(name string, sizes, masks []int) error {
 	return nil
 }
 
-// timed returns the processor time of one call.
+// timed returns the processor time of one call, the mean of as many as make up what clocks resolve.
 func timed(do func() error) (float64, error) {
+	const least = 0.05 // seconds
 	before := processTime()
-	err := do()
-	return processTime() - before, err
+	for calls := 1; ; calls++ {
+		if err := do(); err != nil {
+			return 0, err
+		}
+		if took := processTime() - before; took >= least {
+			return took / float64(calls), nil
+		}
+	}
 }
 
 func processTime() float64 {
@@ -141,23 +148,12 @@ func (g *grid) size(inverter *maskinversion.Inverter, size int, masks []int) err
 		if plan.Costs[form].Memory > g.memory {
 			continue
 		}
-		// The first call sets up and takes a step, the second takes a step.
-		one := func() error {
-			_, err := im.Invert(ctx, shapes(1), maskinversion.Options{Steps: 1, Form: form, MemoryMax: g.memory})
-			return err
+		if form != maskinversion.Direct {
+			if im, setUp[form], err = g.setUp(inverter, pixels, size, form); err != nil {
+				return err
+			}
 		}
-		both, err := timed(one)
-		if err != nil {
-			return err
-		}
-		step, err := timed(one)
-		if err != nil {
-			return err
-		}
-		images[form], setUp[form] = im, max(0, both-step)
-		if form == maskinversion.Direct {
-			setUp[form] = 0
-		}
+		images[form] = im
 	}
 	for _, count := range masks {
 		if err := g.masks(images, setUp, size, count); err != nil {
@@ -167,17 +163,43 @@ func (g *grid) size(inverter *maskinversion.Inverter, size int, masks []int) err
 	return nil
 }
 
+// setUp returns an image that is ready for a form, and the time that this took, the least of several images.
+func (g *grid) setUp(
+	inverter *maskinversion.Inverter, pixels []float32, size int, form maskinversion.Form,
+) (im *maskinversion.Image, least float64, err error) {
+	ctx := context.Background()
+	step := func() error {
+		_, err := im.Invert(ctx, shapes(1), maskinversion.Options{Steps: 1, Form: form, MemoryMax: g.memory})
+		return err
+	}
+	least = math.Inf(1)
+	for range g.runs {
+		if im, err = inverter.Prepare(ctx, pixels, size, size); err != nil {
+			return nil, 0, err
+		}
+		before := processTime()
+		if err := step(); err != nil {
+			return nil, 0, err
+		}
+		both := processTime() - before // the first call sets up and takes a step, those after it take a step
+		alone, err := timed(step)
+		if err != nil {
+			return nil, 0, err
+		}
+		least = min(least, max(0, both-alone))
+	}
+	return im, least, nil
+}
+
 // masks times the steps of so many masks: the first, whose start all share, and those after it.
 func (g *grid) masks(
 	images map[maskinversion.Form]*maskinversion.Image, setUp map[maskinversion.Form]float64, size, count int,
 ) error {
-	first, next := map[maskinversion.Form]float64{}, map[maskinversion.Form]float64{}
+	least := map[int]map[maskinversion.Form]float64{1: {}, 5: {}} // by steps
 	for range g.runs {
 		for form, im := range images {
-			times := [2]float64{}
-			for i, steps := range []int{1, 3} {
-				var err error
-				times[i], err = timed(func() error {
+			for steps := range least {
+				took, err := timed(func() error {
 					_, err := im.Invert(context.Background(), shapes(count),
 						maskinversion.Options{Steps: steps, Form: form, MemoryMax: g.memory})
 					return err
@@ -185,15 +207,15 @@ func (g *grid) masks(
 				if err != nil {
 					return err
 				}
-			}
-			least := func(of map[maskinversion.Form]float64, v float64) {
-				if old, ok := of[form]; !ok || v < old {
-					of[form] = v
+				if old, ok := least[steps][form]; !ok || took < old {
+					least[steps][form] = took
 				}
 			}
-			least(first, times[0])
-			least(next, (times[1]-times[0])/2)
 		}
+	}
+	first, next := least[1], map[maskinversion.Form]float64{}
+	for form, took := range least[5] {
+		next[form] = (took - first[form]) / 4
 	}
 	for _, steps := range g.steps {
 		total, fastest := map[maskinversion.Form]float64{}, math.Inf(1)
