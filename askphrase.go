@@ -20,14 +20,6 @@ const (
 	EnginePhrase = "phrase" // nearest neighbours answer, nothing is read
 )
 
-// The numbers of phrases that are near a question, of passages that share words with it, and of phrases,
-// best by both together, that its answers are made of.
-const (
-	phrasesNear  = 1000
-	wordPassages = 100
-	phrasesFound = 100
-)
-
 // phraseSearch is a question that was looked up among the phrases.
 type phraseSearch struct {
 	view    *phraseView
@@ -64,7 +56,7 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 		return nil, err
 	}
 	found, err := vectors.Search(ctx, &vector.Query{
-		Vector: asked, K: max(phrasesNear, k), PriorWeight: 1, Accept: func(group string) bool {
+		Vector: asked, K: max(efficientqa.NearPhrases, k), PriorWeight: 1, Accept: func(group string) bool {
 			documents, _, err := s.view.of(group)
 			return err != nil || len(documents) > 0 // damage is reported where it is read
 		},
@@ -95,11 +87,11 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 // compareWords adds to the hits what their passages share with the question, and keeps the k best by both.
 func (s *phraseSearch) compareWords(question string, k int) error {
 	if s.encoder.Settings.Words != 0 {
-		passages, err := s.view.snapshot.Search(question, wordPassages)
+		passages, err := s.view.snapshot.Search(question, efficientqa.WordPassages)
 		if err != nil {
 			return fmt.Errorf("search index %q: %w", s.view.index.dir, public(err))
 		}
-		lags := efficientqa.NewLags[store.PassageID](len(passages) < wordPassages)
+		lags := efficientqa.NewLags[store.PassageID](len(passages) < efficientqa.WordPassages)
 		for _, p := range passages {
 			lags.Add(p.Passage, float64(p.Score))
 		}
@@ -132,7 +124,7 @@ func (x *Index) phraseDocuments(v *view, vectors phraseSnapshot) (*phraseView, e
 
 // askPhrases answers from phrases alone.
 func (x *Index) askPhrases(ctx context.Context, v *view, question string, o AskOptions) (*Answer, error) {
-	s, err := x.searchPhrases(ctx, v, question, phrasesFound)
+	s, err := x.searchPhrases(ctx, v, question, efficientqa.BestPhrases)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +214,7 @@ const phrasePassages = 5
 // askBoth lets phrases find passages that share no word with the question and the reader verify what
 // they say. Where ctx leaves no time to read, phrases answer alone.
 func (x *Index) askBoth(ctx context.Context, v *view, question string, o AskOptions) (*Answer, error) {
-	s, err := x.searchPhrases(ctx, v, question, phrasesFound)
+	s, err := x.searchPhrases(ctx, v, question, efficientqa.BestPhrases)
 	if err != nil {
 		return nil, err
 	}

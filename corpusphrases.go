@@ -3,6 +3,8 @@ package evident
 import (
 	"context"
 	"fmt"
+
+	"evident/efficientqa"
 )
 
 // AddPhrases is [Index.AddPhrases] of the rows.
@@ -13,7 +15,7 @@ func (c *Corpus) AddPhrases(ctx context.Context, o AddPhrasesOptions) (*PhraseRe
 // AnswerByPhrase returns the answer whose phrases are nearest to a question, even when it is unlikely,
 // and the calibrated probability that it is right. The answer is empty when there are no phrases.
 func (c *Corpus) AnswerByPhrase(ctx context.Context, question string) (answer string, probability float64, err error) {
-	s, release, err := c.searchPhrases(ctx, question, phrasesFound)
+	s, release, err := c.searchPhrases(ctx, question, efficientqa.BestPhrases)
 	if err != nil {
 		return "", 0, err
 	}

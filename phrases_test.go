@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"evident/efficientqa"
 	"evident/internal/readertest"
 	"evident/models"
 )
@@ -366,7 +367,7 @@ func TestPhrasesFindWithoutWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		encoder.Settings.Words = words
-		s, err := x.searchPhrases(t.Context(), v, "the town", phrasesFound)
+		s, err := x.searchPhrases(t.Context(), v, "the town", efficientqa.BestPhrases)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,6 +53,14 @@ func logit(p float64) float64 { return min(7, max(-7, math.Log(p/(1-p)))) }
 // Explanation is a tree of labelled numbers; it shows the working of a probability.
 type Explanation = bm25.Explanation
 
+// How many phrases near a question, and how many passages that share words with it, are put together, and how many
+// phrases, best by both, answers are made of. [Settings] were fitted so.
+const (
+	NearPhrases  = 1000
+	WordPassages = 100
+	BestPhrases  = 100
+)
+
 // Found is a phrase that a search found.
 type Found struct {
 	Text  string

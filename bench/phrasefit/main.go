@@ -136,7 +136,7 @@ func samples(encoder *efficientqa.Encoder, all []asked) []efficientqa.Sample {
 		slices.SortStableFunc(hits, func(a, b efficientqa.Found) int {
 			return cmp.Compare(encoder.Total(b), encoder.Total(a))
 		})
-		hits = hits[:min(len(hits), found)]
+		hits = hits[:min(len(hits), efficientqa.BestPhrases)]
 		if answers := encoder.Rank(hits, mix.Key); len(answers) > 0 {
 			best := answers[0]
 			out = append(out, efficientqa.Sample{
@@ -209,14 +209,6 @@ func wordsOf(texts []string) (*bm25.Index, error) {
 	return bm25.NewIndex([]bm25.Part{{Segment: segment}}, bm25.Params{})
 }
 
-// The numbers of phrases near a question, of passages that share words with it and of phrases that an
-// answer is made of, as in the engine.
-const (
-	near     = 1000
-	passages = 100
-	found    = 100
-)
-
 // ask returns what is found for a question with its own paragraph and without it.
 func (c *collection) ask(encoder *efficientqa.Encoder, q heldout.Row) ([]asked, error) {
 	question, err := encoder.Question(context.Background(), q.Question)
@@ -228,22 +220,22 @@ func (c *collection) ask(encoder *efficientqa.Encoder, q heldout.Row) ([]asked, 
 		scores[i], order[i] = efficientqa.Score(question, p), i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
-	sharing, err := c.words.Search(q.Question, passages+1)
+	sharing, err := c.words.Search(q.Question, efficientqa.WordPassages+1) // one of them may be left out
 	if err != nil {
 		return nil, err
 	}
 	var both []asked
 	for _, own := range []bool{true, false} {
 		allowed := func(passage int) bool { return own || c.texts[passage] != q.Context }
-		lags := efficientqa.NewLags[int](len(sharing) < passages)
-		for _, p := range sharing {
-			if allowed(int(p.Doc)) {
-				lags.Add(int(p.Doc), float64(p.Score))
-			}
+		words := slices.DeleteFunc(slices.Clone(sharing), func(h bm25.Hit) bool { return !allowed(int(h.Doc)) })
+		words = words[:min(len(words), efficientqa.WordPassages)]
+		lags := efficientqa.NewLags[int](len(words) < efficientqa.WordPassages)
+		for _, p := range words {
+			lags.Add(int(p.Doc), float64(p.Score))
 		}
 		a := asked{golds: q.Golds()}
 		for _, i := range order {
-			if len(a.hits) == near {
+			if len(a.hits) == efficientqa.NearPhrases {
 				break
 			}
 			if allowed(c.of[i]) {

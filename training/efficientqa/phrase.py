@@ -253,12 +253,21 @@ def from_run(reader, run):
     return model
 
 
-def from_folder(folder, base=None, dropout=0.0):
-    """A model as folder.py wrote it; `base` is the reader's folder where the model is an overlay of a reader."""
+def from_several(reader, folders):
+    """The mean of the weights of models that began alike (Wortsman et al. 2022, arXiv:2203.05482): runs, or folders of folder.py."""
+    models = [from_run(reader, f) if os.path.exists(f"{f}/checkpoint.pt") else from_folder(f, reader) for f in folders]
+    states = [m.state_dict() for m in models]
+    models[0].load_state_dict({n: torch.stack([s[n].float() for s in states]).mean(0) for n in states[0]})
+    return models[0].eval()
+
+
+def from_folder(folder, base=None, dropout=0.0, form=None):
+    """A model as folder.py wrote it; `base` is the reader's folder where the model is an overlay of a reader, `form` another form
+    than the model's own."""
     with open(f"{folder}/config.json", encoding="utf8") as f:
         config = json.load(f)
     weights = load_reader(f"{base}/model.safetensors") if "base" in config else {}
-    model = PhraseModel(config | {"dropout": dropout})
+    model = PhraseModel(config | {"dropout": dropout, "form": form or config["form"]})
     load(model, weights | load_reader(f"{folder}/model.safetensors"))
     with torch.no_grad():
         model.log_scale.fill_(math.log(config["scale"]))

@@ -28,7 +28,7 @@ def options():
     p.add_argument("--data", required=True, help="folder with train_paragraph.jsonl.gz and train_sentence.jsonl.gz")
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
     p.add_argument("--out", required=True)
-    p.add_argument("--form", choices=FORMS, default="shared")
+    p.add_argument("--form", choices=FORMS, help="that of --start, else shared")
     p.add_argument("--pooling", choices=("mean", "cls"), default="mean")
     p.add_argument("--split", type=int, default=6, help="layers kept from the reader as they are")
     p.add_argument("--steps", type=int, default=1250)
@@ -192,9 +192,10 @@ def work(rank, o):
     train, held = p_.read(o.data, o.squad)
     held = data.shuffled(data.rng("judged"), held)[:o.judged or len(held)]
     batches = p_.Batches(o, train)
-    settings = {"form": o.form, "pooling": o.pooling, "split": o.split, "width_max": 20, "dropout": o.dropout}
+    settings = {"form": o.form or "shared", "pooling": o.pooling, "split": o.split, "width_max": 20, "dropout": o.dropout}
     torch.manual_seed(o.seed)
-    model = from_folder(o.start, o.reader, dropout=o.dropout) if o.start else from_reader(o.reader, **settings)
+    model = from_folder(o.start, o.reader, o.dropout, o.form) if o.start else from_reader(o.reader, **settings)
+    o.form = settings["form"] = model.config["form"]
     model.quicken().train()
     tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
