@@ -75,6 +75,7 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 	if err := s.view.read(s.hits); err != nil {
 		return nil, err
 	}
+	s.compareNearby(question)
 	texts := make([]efficientqa.Found, len(s.hits))
 	for i, h := range s.hits {
 		texts[i] = h.found
@@ -100,10 +101,29 @@ func (s *phraseSearch) compareWords(question string, k int) error {
 		}
 	}
 	slices.SortStableFunc(s.hits, func(a, b phraseHit) int {
-		return cmp.Compare(s.encoder.Total(b.found), s.encoder.Total(a.found))
+		return cmp.Compare(s.encoder.FirstTotal(b.found), s.encoder.FirstTotal(a.found))
 	})
 	s.hits = s.hits[:min(len(s.hits), k)]
 	return nil
+}
+
+// compareNearby adds to the hits which of the question's words stand near them, and orders them anew.
+func (s *phraseSearch) compareNearby(question string) {
+	words := s.encoder.QuestionWords(question)
+	if s.encoder.Settings.Nearby == 0 || len(words) == 0 {
+		return
+	}
+	passages := map[store.PassageID]*efficientqa.Nearby{}
+	for i := range s.hits {
+		h := &s.hits[i]
+		if passages[h.passage] == nil {
+			passages[h.passage] = efficientqa.NewNearby(h.text)
+		}
+		h.found.Nearby = passages[h.passage].Score(words, h.start, h.end)
+	}
+	slices.SortStableFunc(s.hits, func(a, b phraseHit) int {
+		return cmp.Compare(s.encoder.Total(b.found), s.encoder.Total(a.found))
+	})
 }
 
 // phraseDocuments returns the documents behind groups; what was looked up for one state of texts and

@@ -68,6 +68,7 @@ type phraseHit struct {
 	passage    store.PassageID
 	start, end int // in the stored text, in the passage's text once it was read
 	found      efficientqa.Found
+	text       string // of the passage, once it was read
 }
 
 // places says where hits stand, without reading any text.
@@ -110,7 +111,7 @@ func (p *phraseView) read(hits []phraseHit) error {
 			return fmt.Errorf("phrases of index %q: bytes %d to %d of a passage of %d: %w",
 				p.index.dir, h.start, h.end, len(passage.Text), ErrDamaged)
 		}
-		h.found.Text = passage.Text[h.start:h.end]
+		h.text, h.found.Text = passage.Text, passage.Text[h.start:h.end]
 	}
 	return nil
 }

@@ -54,12 +54,27 @@ func AnalyzerNamed(name string) (Analyzer, error) {
 // Terms returns the terms of text in order, with repetitions.
 func (a Analyzer) Terms(text string) []string {
 	var terms []string
-	eachWord(text, func(word []byte) {
+	eachWord(text, func(_ int, word []byte) {
 		if term := a.term(string(word)); term != "" {
 			terms = append(terms, term)
 		}
 	})
 	return terms
+}
+
+// Place is a word of a text.
+type Place struct {
+	Term  string // empty for a stop word
+	Start int    // byte; words of a run of letters that are not ASCII share the run's
+}
+
+// Places returns the words of text in order, stop words too.
+func (a Analyzer) Places(text string) []Place {
+	var places []Place
+	eachWord(text, func(start int, word []byte) {
+		places = append(places, Place{a.term(string(word)), start})
+	})
+	return places
 }
 
 // term maps a folded word to its term; the empty term stands for a stop word.
@@ -99,8 +114,9 @@ var lowerASCII = func() (table [256]byte) {
 	return table
 }()
 
-// eachWord calls yield with every folded word of text. The slice is valid only during the call.
-func eachWord(text string, yield func(word []byte)) {
+// eachWord calls yield with every folded word of text and the byte where its run of word characters begins. The slice
+// is valid only during the call.
+func eachWord(text string, yield func(start int, word []byte)) {
 	var space [wordBytesMax]byte
 	for i := 0; i < len(text); {
 		if lowerASCII[text[i]] == 0 {
@@ -121,9 +137,9 @@ func eachWord(text string, yield func(word []byte)) {
 			}
 		}
 		if ascii {
-			yield(space[:n])
+			yield(start, space[:n])
 		} else {
-			eachUnicodeWord(text[start:i], yield)
+			eachUnicodeWord(text[start:i], func(word []byte) { yield(start, word) })
 		}
 	}
 }

@@ -49,7 +49,7 @@ func TestPathsAgree(t *testing.T) {
 	for c := range utf8.RuneSelf {
 		for _, text := range []string{string(rune(c)), "Ab" + string(rune(c)) + "9z"} {
 			var fast, slow []string
-			eachWord(text, func(word []byte) { fast = append(fast, string(word)) })
+			eachWord(text, func(_ int, word []byte) { fast = append(fast, string(word)) })
 			eachUnicodeWord(text, func(word []byte) { slow = append(slow, string(word)) })
 			if !slices.Equal(fast, slow) {
 				t.Errorf("%q: %q by the fast path, %q by the other", text, fast, slow)

@@ -45,7 +45,7 @@ func (b *Builder) Add(texts ...string) uint32 {
 	b.starts = append(b.starts, len(b.postings))
 	length := uint32(0)
 	for _, text := range texts {
-		eachWord(text, func(word []byte) {
+		eachWord(text, func(_ int, word []byte) {
 			term, ok := b.surfaces[string(word)]
 			if !ok {
 				term = b.addSurface(string(word))

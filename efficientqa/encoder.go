@@ -21,9 +21,10 @@ import (
 // Encoder turns passages into phrases and questions into vectors of the same space. It is safe for
 // concurrent use.
 type Encoder struct {
-	Settings Settings
-	model    *bert.Model
-	head     *bert.PhraseHead
+	Settings    Settings
+	frequencies *Frequencies // nil where the model has none
+	model       *bert.Model
+	head        *bert.PhraseHead
 }
 
 // LoadOptions tunes [LoadEncoder].
@@ -36,11 +37,15 @@ type LoadOptions struct {
 	Base func(name string) (fs.FS, error)
 }
 
-// settingsFile holds what was fitted on held-out questions. Without it probabilities are shares.
-const settingsFile = "phrase.json"
+// settingsFile holds what was fitted on held-out questions. Without it probabilities are shares. Without frequenciesFile
+// questions have no sparse vectors.
+const (
+	settingsFile    = "phrase.json"
+	frequenciesFile = "frequencies.txt"
+)
 
 // LoadEncoder reads a folder with config.json, model.safetensors and, where it shares no tensors
-// with a base, the tokenizer's files; and phrase.json if there is one.
+// with a base, the tokenizer's files; and phrase.json and frequencies.txt if they are there.
 func LoadEncoder(folder fs.FS, o LoadOptions) (*Encoder, error) {
 	folder, err := withBase(folder, o.Base)
 	if err != nil {
@@ -54,17 +59,33 @@ func LoadEncoder(folder fs.FS, o LoadOptions) (*Encoder, error) {
 	if e.head == nil {
 		return nil, errors.New("the model encodes no phrases: its config.json does not name EvidentPhraseEncoder")
 	}
-	data, err := fs.ReadFile(folder, settingsFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return e, nil
-	case err != nil:
-		return nil, fmt.Errorf("read model: %w", err)
-	}
-	if err := json.Unmarshal(data, &e.Settings); err != nil {
-		return nil, fmt.Errorf("read %s: %w", settingsFile, err)
+	if err := e.readSettings(folder); err != nil {
+		return nil, err
 	}
 	return e, nil
+}
+
+func (e *Encoder) readSettings(folder fs.FS) error {
+	data, err := fs.ReadFile(folder, settingsFile)
+	if err == nil {
+		if err := json.Unmarshal(data, &e.Settings); err != nil {
+			return fmt.Errorf("read %s: %w", settingsFile, err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read model: %w", err)
+	}
+	file, err := folder.Open(frequenciesFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read model: %w", err)
+	}
+	defer file.Close()
+	if e.frequencies, err = ReadFrequencies(file); err != nil {
+		return fmt.Errorf("read %s: %w", frequenciesFile, err)
+	}
+	return nil
 }
 
 // withBase lays the folder over its base, if it has one.
@@ -246,6 +267,14 @@ func (e *Encoder) Question(ctx context.Context, question string) ([]float32, err
 	}
 	vector, _ := direction(row[:e.Dim()])
 	return vector, nil
+}
+
+// QuestionWords returns a question's sparse vector, empty where the model knows no frequencies.
+func (e *Encoder) QuestionWords(question string) map[string]float64 {
+	if e.frequencies == nil {
+		return nil
+	}
+	return e.frequencies.Question(question)
 }
 
 // direction returns x scaled to length 1, and false for a vector without a direction.

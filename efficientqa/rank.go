@@ -13,6 +13,7 @@ type Settings struct {
 	Calibration Calibration `json:"calibration"` // of answers from a collection
 	Threshold   float64     `json:"threshold"`   // abstain below this probability
 	Words       float64     `json:"words"`       // what a point of BM25 counts beside an inner product
+	Nearby      float64     `json:"nearby"`      // what the inner product of sparse vectors counts beside it; see [Nearby]
 }
 
 // defaultSettings take the share of an answer for its probability: no calibration.
@@ -63,9 +64,10 @@ const (
 
 // Found is a phrase that a search found.
 type Found struct {
-	Text  string
-	Score float64 // inner product plus prior
-	Lag   float64 // see [Lags]; 0 where words are not compared
+	Text   string
+	Score  float64 // inner product plus prior
+	Lag    float64 // see [Lags]; 0 where words are not compared
+	Nearby float64 // see [Nearby.Score]; 0 likewise
 }
 
 // Lags says by how much passages share fewer words with a question than the one that shares most: the
@@ -103,8 +105,12 @@ func (l *Lags[ID]) Of(passage ID) float64 {
 	return l.rest - l.best
 }
 
-// Total is how well a phrase fits: its vector's score, and its passage's words.
-func (e *Encoder) Total(f Found) float64 { return f.Score + e.Settings.Words*f.Lag }
+// FirstTotal is how well a phrase fits as far as is known without its passage's text: its vector's score, and how many
+// words its passage shares with the question. The best [BestPhrases] by it are looked at further.
+func (e *Encoder) FirstTotal(f Found) float64 { return f.Score + e.Settings.Words*f.Lag }
+
+// Total is how well a phrase fits: [Encoder.FirstTotal], and the words around it.
+func (e *Encoder) Total(f Found) float64 { return e.FirstTotal(f) + e.Settings.Nearby*f.Nearby }
 
 // Answer is one distinct text with every phrase that says it.
 type Answer struct {
@@ -154,9 +160,10 @@ func (e *Encoder) judge(a *Answer, found []Found) {
 	score := e.Total(best)
 	terms := e.Settings.Calibration.terms(a.Share, score)
 	a.Probability = e.Settings.Calibration.Probability(a.Share, score)
-	if e.Settings.Words != 0 {
+	if e.Settings.Words != 0 || e.Settings.Nearby != 0 {
 		terms[2].Details = []Explanation{
 			{Label: "vector", Value: best.Score}, {Label: "words of its passage", Value: e.Settings.Words * best.Lag},
+			{Label: "words around it", Value: e.Settings.Nearby * best.Nearby},
 		}
 	}
 	a.Why = Explanation{

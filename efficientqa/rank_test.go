@@ -71,16 +71,22 @@ func TestCalibration(t *testing.T) {
 	}
 }
 
-// TestWords: what a passage shares with the question can turn the order of vectors, and is shown.
+// TestWords: what a passage shares with the question, and what stands near, can turn the order of vectors, and is shown.
 func TestWords(t *testing.T) {
 	e := load(t, os.DirFS("testdata/shared"), LoadOptions{Precision: nn.FP32})
-	e.Settings.Words = 0.1
-	a := e.Rank([]Found{{Text: "x", Score: 0.4, Lag: -3}, {Text: "y", Score: 0.2, Lag: -0.5}}, strings.ToLower)
+	e.Settings.Words, e.Settings.Nearby = 0.1, 0.01
+	a := e.Rank([]Found{
+		{Text: "x", Score: 0.4, Lag: -1}, {Text: "y", Score: 0.2, Lag: -0.5, Nearby: 17},
+	}, strings.ToLower)
 	if a[0].Text != "y" || len(a) != 2 {
 		t.Fatalf("first is %+v", a[0])
 	}
 	score := a[0].Why.Details[2]
-	if len(score.Details) != 2 || math.Abs(score.Details[0].Value+score.Details[1].Value-0.15) > 1e-12 {
+	sum := 0.0
+	for _, d := range score.Details {
+		sum += d.Value
+	}
+	if len(score.Details) != 3 || math.Abs(sum-(0.2-0.05+0.17)) > 1e-12 {
 		t.Errorf("parts of the score: %+v", score)
 	}
 }

@@ -10,6 +10,14 @@ import (
 type PIQAContext struct {
 	Phrases []string    // possible answers, the likeliest first
 	Vectors [][]float32 // one each
+	Words   []string    // of the paragraph: the coordinates of sparse vectors
+	Sparse  [][]float32 // one each, or none at all
+}
+
+// PIQAQuestion is what the question side made of one question.
+type PIQAQuestion struct {
+	Vector []float32
+	Words  map[string]float64 // the sparse vector
 }
 
 // candidateDepths are the k of candidate_recall_at_k.
@@ -26,15 +34,16 @@ func PIQAParagraphs(d *Dataset) map[int]string {
 
 // RunPIQA merges the two sides of phrase-indexed question answering as the benchmark's script does: the
 // answer to a question is the phrase of its own paragraph with the largest inner product. It knows no
-// model. The baseline "first_candidate" takes the likeliest phrase of the paragraph, whatever the
-// question.
+// model. An inner product is that of the dense vectors plus that of the sparse ones; the baseline "dense_alone" leaves
+// these out, where there are any. The baseline "first_candidate" takes the likeliest phrase of the paragraph, whatever
+// the question.
 //
 // A vector of another length is an error, and so is a paragraph or a question without its vectors.
-func RunPIQA(d *Dataset, contexts map[int]PIQAContext, questions map[string][]float32, opts Options) (*Report, error) {
+func RunPIQA(d *Dataset, contexts map[int]PIQAContext, questions map[string]PIQAQuestion, opts Options) (*Report, error) {
 	start := opts.now()
-	var merged, first Scores
+	var merged, dense, first Scores
 	found := map[int]int{} // by depth
-	vectors, seen := 0, map[int]bool{}
+	vectors, seen, sparse := 0, map[int]bool{}, false
 	for i, q := range d.Questions {
 		c, ok := contexts[q.Paragraph]
 		if !ok {
@@ -44,16 +53,19 @@ func RunPIQA(d *Dataset, contexts map[int]PIQAContext, questions map[string][]fl
 		if !ok {
 			return nil, fmt.Errorf("question %s was not encoded", q.ID)
 		}
-		best, err := nearest(asked, c)
+		products, err := innerProducts(asked.Vector, c)
 		if err != nil {
 			return nil, fmt.Errorf("question %s: %w", q.ID, err)
 		}
-		answer, likeliest := "", ""
-		if best >= 0 {
-			answer, likeliest = c.Phrases[best], c.Phrases[0]
+		likeliest := ""
+		if len(c.Phrases) > 0 {
+			likeliest = c.Phrases[0]
 		}
-		merged.add(q, answer)
+		dense.add(q, bestPhrase(c, products))
+		addSparse(products, asked.Words, c)
+		merged.add(q, bestPhrase(c, products))
 		first.add(q, likeliest)
+		sparse = sparse || len(c.Sparse) > 0 && len(asked.Words) > 0
 		for _, depth := range append(candidateDepths, math.MaxInt) {
 			if holdsGold(q, c.Phrases[:min(depth, len(c.Phrases))]) {
 				found[depth]++
@@ -78,30 +90,55 @@ func RunPIQA(d *Dataset, contexts map[int]PIQAContext, questions map[string][]fl
 		}
 	}
 	r.Metrics["vectors_per_paragraph"] = float64(vectors) / float64(max(1, len(seen)))
+	if sparse {
+		r.Baselines["dense_alone"] = dense.Metrics()
+	}
 	r.Baselines["first_candidate"] = first.Metrics()
 	r.Seconds = opts.now().Sub(start).Seconds()
 	return r, nil
 }
 
-// nearest returns the index of the vector with the largest inner product, -1 where there is none.
-func nearest(asked []float32, c PIQAContext) (int, error) {
+// innerProducts returns those of a question's dense vector with the phrases'.
+func innerProducts(asked []float32, c PIQAContext) ([]float64, error) {
 	if len(c.Phrases) != len(c.Vectors) {
-		return 0, fmt.Errorf("%d phrases have %d vectors", len(c.Phrases), len(c.Vectors))
+		return nil, fmt.Errorf("%d phrases have %d vectors", len(c.Phrases), len(c.Vectors))
 	}
-	best, top := -1, math.Inf(-1)
+	if len(c.Sparse) > 0 && len(c.Phrases) != len(c.Sparse) {
+		return nil, fmt.Errorf("%d phrases have %d sparse vectors", len(c.Phrases), len(c.Sparse))
+	}
+	products := make([]float64, len(c.Vectors))
 	for i, v := range c.Vectors {
 		if len(v) != len(asked) {
-			return 0, fmt.Errorf("a vector of %d coordinates meets one of %d", len(asked), len(v))
+			return nil, fmt.Errorf("a vector of %d coordinates meets one of %d", len(v), len(asked))
 		}
-		product := 0.0
+		if len(c.Sparse) > 0 && len(c.Sparse[i]) != len(c.Words) {
+			return nil, fmt.Errorf("a sparse vector of %d coordinates meets %d words", len(c.Sparse[i]), len(c.Words))
+		}
 		for j, x := range v {
-			product += float64(x) * float64(asked[j])
-		}
-		if product > top {
-			best, top = i, product
+			products[i] += float64(x) * float64(asked[j])
 		}
 	}
-	return best, nil
+	return products, nil
+}
+
+// addSparse adds the inner products of sparse vectors.
+func addSparse(products []float64, asked map[string]float64, c PIQAContext) {
+	for i, sparse := range c.Sparse {
+		for j, word := range c.Words {
+			products[i] += asked[word] * float64(sparse[j])
+		}
+	}
+}
+
+// bestPhrase returns the phrase with the largest inner product, "" where there is none.
+func bestPhrase(c PIQAContext, products []float64) string {
+	best, top := "", math.Inf(-1)
+	for i, product := range products {
+		if product > top {
+			best, top = c.Phrases[i], product
+		}
+	}
+	return best
 }
 
 // holdsGold says whether an accepted answer is among the phrases.

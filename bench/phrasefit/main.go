@@ -5,17 +5,24 @@
 //
 // Every question is asked twice over the same collection: the held-out paragraphs and passages evenly
 // drawn from the corpora; once as it is, and once without its own paragraph, when every answer is wrong
-// unless another passage holds it too. The odd questions fit, the even ones judge. What a point of BM25
-// counts beside a vector is fitted first: the weight with which most first answers are right.
+// unless another passage holds it too. The odd questions fit, the even ones judge. What a point of BM25 and
+// the words nearby count beside a vector is fitted first: the weights with which most first answers are right.
+//
+//	go run ./bench/phrasefit -frequencies -data ../shared/data/qa > models/NAME/frequencies.txt
+//
+// counts the words of the training passages instead.
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io/fs"
 	"log"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -45,7 +52,14 @@ func main() {
 	flag.IntVar(&o.k, "k", 20, "phrases of a passage")
 	flag.IntVar(&o.most, "limit", 600, "held-out questions")
 	flag.Float64Var(&o.threshold, "threshold", 0.35, "abstain below this probability")
+	count := flag.Bool("frequencies", false, "print how many training passages hold each word, and stop")
 	flag.Parse()
+	if *count {
+		if err := frequencies(filepath.Join(o.data, "train_paragraph.jsonl.gz")); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if err := run(&o); err != nil {
 		log.Fatal(err)
 	}
@@ -77,13 +91,14 @@ func run(o *options) error {
 	if err != nil {
 		return err
 	}
-	encoder.Settings.Words = bestWords(encoder, fit)
+	fitWords(encoder, fit)
 	calibration := efficientqa.FitCalibration(samples(encoder, fit))
 	report(calibration, samples(encoder, judge))
 	out := json.NewEncoder(os.Stdout)
 	out.SetIndent("", " ")
 	return out.Encode(efficientqa.Settings{
 		Calibration: calibration, Threshold: o.threshold, Words: encoder.Settings.Words,
+		Nearby: encoder.Settings.Nearby,
 	})
 }
 
@@ -103,23 +118,52 @@ func (c *collection) halves(encoder *efficientqa.Encoder, questions []heldout.Ro
 	return fit, judge, nil
 }
 
-// bestWords returns the weight of BM25 with which most first answers are right, and prints all.
-func bestWords(encoder *efficientqa.Encoder, fit []asked) float64 {
-	best, most := 0.0, -1
-	for _, words := range []float64{0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1} {
-		encoder.Settings.Words = words
-		right := 0
-		for _, s := range samples(encoder, fit) {
-			if s.Right {
-				right++
+// fitWords sets the weights of words with which most first answers are right, and prints all.
+func fitWords(encoder *efficientqa.Encoder, fit []asked) {
+	var best efficientqa.Settings
+	most := -1
+	for _, words := range []float64{0, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1} {
+		for _, nearby := range []float64{0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04} {
+			encoder.Settings.Words, encoder.Settings.Nearby = words, nearby
+			right := 0
+			for _, s := range samples(encoder, fit) {
+				if s.Right {
+					right++
+				}
+			}
+			log.Printf("words %.3f, nearby %.3f: %d of %d first answers right", words, nearby, right, len(fit))
+			if right > most {
+				best, most = encoder.Settings, right
 			}
 		}
-		log.Printf("words %.4f: %d of %d first answers right", words, right, len(fit))
-		if right > most {
-			best, most = words, right
+	}
+	encoder.Settings = best
+}
+
+// frequencies prints the terms that stand in at least five of the passages that the model was trained on.
+func frequencies(path string) error {
+	rows, err := heldout.ReadRows(path)
+	if err != nil {
+		return err
+	}
+	passages, of := map[string]bool{}, map[string]int{}
+	for _, r := range rows {
+		if !r.Redistributable || heldout.LeftOut(r.Title) || passages[r.Context] {
+			continue
+		}
+		passages[r.Context] = true
+		for _, term := range efficientqa.NewNearby(r.Context).Terms() {
+			of[term]++
 		}
 	}
-	return best
+	out := bufio.NewWriter(os.Stdout)
+	fmt.Fprintln(out, len(passages))
+	for _, term := range slices.Sorted(maps.Keys(of)) {
+		if of[term] >= 5 {
+			fmt.Fprintln(out, term, of[term])
+		}
+	}
+	return out.Flush()
 }
 
 // asked is a question with what was found for it.
@@ -134,7 +178,7 @@ func samples(encoder *efficientqa.Encoder, all []asked) []efficientqa.Sample {
 	for _, a := range all {
 		hits := slices.Clone(a.hits)
 		slices.SortStableFunc(hits, func(a, b efficientqa.Found) int {
-			return cmp.Compare(encoder.Total(b), encoder.Total(a))
+			return cmp.Compare(encoder.FirstTotal(b), encoder.FirstTotal(a))
 		})
 		hits = hits[:min(len(hits), efficientqa.BestPhrases)]
 		if answers := encoder.Rank(hits, mix.Key); len(answers) > 0 {
@@ -153,6 +197,7 @@ type collection struct {
 	phrases []efficientqa.Phrase
 	of      []int // passage of each phrase
 	words   *bm25.Index
+	nearby  []*efficientqa.Nearby // of each passage
 }
 
 func collect(encoder *efficientqa.Encoder, questions []heldout.Row, o *options) (*collection, error) {
@@ -176,6 +221,9 @@ func collect(encoder *efficientqa.Encoder, questions []heldout.Row, o *options) 
 	}
 	if c.words, err = wordsOf(c.texts); err != nil {
 		return nil, err
+	}
+	for _, text := range c.texts {
+		c.nearby = append(c.nearby, efficientqa.NewNearby(text))
 	}
 	const batch = 32
 	for from := 0; from < len(c.texts); from += batch {
@@ -215,6 +263,7 @@ func (c *collection) ask(encoder *efficientqa.Encoder, q heldout.Row) ([]asked, 
 	if err != nil {
 		return nil, err
 	}
+	near := encoder.QuestionWords(q.Question)
 	scores, order := make([]float64, len(c.phrases)), make([]int, len(c.phrases))
 	for i, p := range c.phrases {
 		scores[i], order[i] = efficientqa.Score(question, p), i
@@ -241,7 +290,9 @@ func (c *collection) ask(encoder *efficientqa.Encoder, q heldout.Row) ([]asked, 
 			if allowed(c.of[i]) {
 				b := c.phrases[i].Bytes
 				text := c.texts[c.of[i]][b.Start:b.End]
-				a.hits = append(a.hits, efficientqa.Found{Text: text, Score: scores[i], Lag: lags.Of(c.of[i])})
+				a.hits = append(a.hits, efficientqa.Found{
+					Text: text, Score: scores[i], Lag: lags.Of(c.of[i]), Nearby: c.nearby[c.of[i]].Score(near, b.Start, b.End),
+				})
 			}
 		}
 		both = append(both, a)

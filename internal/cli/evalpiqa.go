@@ -41,7 +41,8 @@ func (a *app) evalPIQACommand() *cobra.Command {
 		Short: "Answer from vectors of possible answers, made before the question",
 		Long: `Phrase-indexed question answering: contexts are encoded by one process and questions by another,
 which share no state but a file each; then every question gets the phrase of its own paragraph with the
-largest inner product.
+largest inner product of their vectors. Vectors have two parts, of numbers and of words; "dense_alone" is
+what the numbers find alone.
 
 "candidate_recall" is how often a right answer is among a paragraph's phrases at all.`,
 		Example: `  evident eval piqa --data dev-v1.1.json --limit 500
@@ -128,15 +129,11 @@ func (a *app) evalPIQA(ctx context.Context, d *eval.Dataset, o *piqaOptions) (re
 	if err != nil {
 		return nil, err
 	}
-	asked, err := readVectors(filepath.Join(dir, piqaQuestions))
+	asked, err := readQuestions(filepath.Join(dir, piqaQuestions))
 	if err != nil {
 		return nil, err
 	}
-	vectors := map[string][]float32{}
-	for id, rows := range asked {
-		vectors[id] = rows[0]
-	}
-	report, err = eval.RunPIQA(d, contexts, vectors, o.Options)
+	report, err = eval.RunPIQA(d, contexts, asked, o.Options)
 	if err == nil {
 		report.Settings = map[string]string{"candidates": "the model's own number"}
 		if o.candidates > 0 {
@@ -189,22 +186,24 @@ func (a *app) runSide(ctx context.Context, name, dir string, texts map[string]st
 	return nil
 }
 
-// Files of a side: the vectors of each text as one tensor, and the phrases they stand for.
+// Files of a side: the vectors of each text as one tensor, and the phrases and words they stand for.
 const (
 	piqaVectors = "vectors.safetensors"
+	piqaSparse  = "sparse.safetensors"
 	piqaPhrases = "phrases.json"
+	piqaWords   = "words.json"
 )
 
+// contextPhrases is what the tensors of a context stand for.
+type contextPhrases struct {
+	Phrases []string `json:"phrases"` // of each row
+	Words   []string `json:"words"`   // of each column of the sparse ones
+}
+
 func readTexts(path string) (map[string]string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
 	var texts map[string]string
-	if err := json.Unmarshal(data, &texts); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return texts, nil
+	err := readJSON(path, &texts)
+	return texts, err
 }
 
 // contextBatch is the number of contexts between two reports of progress.
@@ -218,7 +217,7 @@ func (a *app) encodeContexts(ctx context.Context, encoder *evident.PhraseEncoder
 	bar := a.out.progress("contexts")
 	defer bar.done()
 	names := slices.Sorted(maps.Keys(texts))
-	phrases, tensors := map[string][]string{}, map[string]weights.Tensor{}
+	phrases, dense, sparse := map[string]contextPhrases{}, map[string]weights.Tensor{}, map[string]weights.Tensor{}
 	for at := 0; at < len(names); at += contextBatch {
 		batch := names[at:min(at+contextBatch, len(names))]
 		var of []string
@@ -230,28 +229,30 @@ func (a *app) encodeContexts(ctx context.Context, encoder *evident.PhraseEncoder
 			return err
 		}
 		for i, name := range batch {
-			var rows []float32
-			for _, p := range encoded[i] {
-				phrases[name] = append(phrases[name], p.Text)
-				rows = append(rows, p.Vector...)
+			list := contextPhrases{Phrases: []string{}, Words: encoded[i].Words}
+			var rows, words []float32
+			for _, p := range encoded[i].Phrases {
+				list.Phrases = append(list.Phrases, p.Text)
+				rows, words = append(rows, p.Vector...), append(words, p.Words...)
 			}
-			if n := len(encoded[i]); n > 0 {
-				tensors[name] = weights.FromFloat32(rows, n, len(rows)/n)
+			phrases[name] = list // a context without words has no phrases, but was seen
+			if n := len(list.Phrases); n > 0 {
+				dense[name] = weights.FromFloat32(rows, n, len(rows)/n)
+				sparse[name] = weights.FromFloat32(words, n, len(words)/n)
 			}
 		}
 		bar.count(at+len(batch), len(names))
 	}
-	for name := range texts { // a context without words has no phrases, but was seen
-		phrases[name] = append([]string{}, phrases[name]...)
-	}
-	data, err := json.Marshal(phrases)
+	return errors.Join(writeJSON(filepath.Join(o.to, piqaPhrases), phrases),
+		writeVectors(filepath.Join(o.to, piqaVectors), dense), writeVectors(filepath.Join(o.to, piqaSparse), sparse))
+}
+
+func writeJSON(path string, value any) error {
+	data, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(o.to, piqaPhrases), data, 0o600); err != nil {
-		return err
-	}
-	return writeVectors(o.to, tensors)
+	return os.WriteFile(path, data, 0o600)
 }
 
 func (a *app) encodeQuestions(ctx context.Context, encoder *evident.PhraseEncoder, o *piqaOptions) error {
@@ -261,20 +262,21 @@ func (a *app) encodeQuestions(ctx context.Context, encoder *evident.PhraseEncode
 	}
 	bar := a.out.progress("questions")
 	defer bar.done()
-	tensors := map[string]weights.Tensor{}
+	tensors, words := map[string]weights.Tensor{}, map[string]map[string]float64{}
 	for i, name := range slices.Sorted(maps.Keys(texts)) {
-		vector, err := encoder.Question(ctx, texts[name])
+		vector, sparse, err := encoder.Question(ctx, texts[name])
 		if err != nil {
 			return err
 		}
+		words[name] = sparse
 		tensors[name] = weights.FromFloat32(vector, 1, len(vector))
 		bar.count(i+1, len(texts))
 	}
-	return writeVectors(o.to, tensors)
+	return errors.Join(writeJSON(filepath.Join(o.to, piqaWords), words), writeVectors(filepath.Join(o.to, piqaVectors), tensors))
 }
 
-func writeVectors(dir string, tensors map[string]weights.Tensor) error {
-	f, err := os.Create(filepath.Join(dir, piqaVectors))
+func writeVectors(path string, tensors map[string]weights.Tensor) error {
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
@@ -282,8 +284,8 @@ func writeVectors(dir string, tensors map[string]weights.Tensor) error {
 }
 
 // readVectors returns the rows of every text of a side.
-func readVectors(dir string) (map[string][][]float32, error) {
-	file, err := weights.Open(filepath.Join(dir, piqaVectors))
+func readVectors(path string) (map[string][][]float32, error) {
+	file, err := weights.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -310,15 +312,15 @@ func readVectors(dir string) (map[string][][]float32, error) {
 
 // readContexts joins the phrases of the context side with their vectors.
 func readContexts(dir string) (map[int]eval.PIQAContext, error) {
-	data, err := os.ReadFile(filepath.Join(dir, piqaPhrases))
+	var phrases map[string]contextPhrases
+	if err := readJSON(filepath.Join(dir, piqaPhrases), &phrases); err != nil {
+		return nil, err
+	}
+	vectors, err := readVectors(filepath.Join(dir, piqaVectors))
 	if err != nil {
 		return nil, err
 	}
-	var phrases map[string][]string
-	if err := json.Unmarshal(data, &phrases); err != nil {
-		return nil, fmt.Errorf("read %s: %w", piqaPhrases, err)
-	}
-	vectors, err := readVectors(dir)
+	sparse, err := readVectors(filepath.Join(dir, piqaSparse))
 	if err != nil {
 		return nil, err
 	}
@@ -328,7 +330,37 @@ func readContexts(dir string) (map[int]eval.PIQAContext, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", piqaPhrases, err)
 		}
-		contexts[number] = eval.PIQAContext{Phrases: list, Vectors: vectors[name]}
+		contexts[number] = eval.PIQAContext{
+			Phrases: list.Phrases, Vectors: vectors[name], Words: list.Words, Sparse: sparse[name],
+		}
 	}
 	return contexts, nil
+}
+
+// readQuestions joins the vectors of the question side with their words.
+func readQuestions(dir string) (map[string]eval.PIQAQuestion, error) {
+	var words map[string]map[string]float64
+	if err := readJSON(filepath.Join(dir, piqaWords), &words); err != nil {
+		return nil, err
+	}
+	vectors, err := readVectors(filepath.Join(dir, piqaVectors))
+	if err != nil {
+		return nil, err
+	}
+	questions := map[string]eval.PIQAQuestion{}
+	for id, rows := range vectors {
+		questions[id] = eval.PIQAQuestion{Vector: rows[0], Words: words[id]}
+	}
+	return questions, nil
+}
+
+func readJSON(path string, value any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, value); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
 }

@@ -203,7 +203,10 @@ func (x *exercise) makeVectors(t *testing.T, rows []evident.CorpusRow) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := slices.Concat(encoded...)
+	var real []evident.EncodedPhrase
+	for _, c := range encoded {
+		real = append(real, c.Phrases...)
+	}
 	random := rand.New(rand.NewPCG(7, 11))
 	for _, d := range x.documents {
 		for n := range d.passages {
@@ -211,7 +214,7 @@ func (x *exercise) makeVectors(t *testing.T, rows []evident.CorpusRow) {
 		}
 	}
 	for _, q := range x.questions {
-		v, err := encoder.Question(t.Context(), q)
+		v, _, err := encoder.Question(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
 		}
