@@ -199,7 +199,8 @@ func (a *addition) store(w textWriter, job *readJob) error {
 	case errors.As(job.err, &skip):
 		a.plan.skipped = append(a.plan.skipped, Skipped{Path: path, Reason: skip.Reason})
 		a.catalog.Skips[path] = skipRecord{
-			job.file.stat.Size, job.file.stat.MTimeNS, skip.Reason, a.opts.FileBytesMax, a.opts.PixelsMax,
+			Size: job.file.stat.Size, ModifiedNS: job.file.stat.MTimeNS, Reason: skip.Reason,
+			BytesMax: a.opts.FileBytesMax, PixelsMax: a.opts.PixelsMax, Passing: skip.Passing,
 		}
 		if w.Remove(path) { // what was indexed is no longer what the file says
 			a.report.Removed++

@@ -37,10 +37,11 @@ type skipRecord struct {
 	Reason     string `json:"reason"`
 	BytesMax   int64  `json:"bytes_max,omitempty"`  // the limits it was tried with
 	PixelsMax  int    `json:"pixels_max,omitempty"` // of a picture
+	Passing    bool   `json:"passing,omitempty"`    // it is tried again each time, though the file has not changed
 }
 
 // catalogVersion changes when files that were skipped once should be tried again: new formats.
-const catalogVersion = 2 // pictures
+const catalogVersion = 3 // pictures; what passes is tried again
 
 const catalogName = "catalog.json"
 
@@ -165,7 +166,7 @@ func (c *catalog) addRoots(named, roots []string) bool {
 func (c *catalog) skipped(file plannedFile, o AddOptions) (string, bool) {
 	s, ok := c.Skips[file.path]
 	same := ok && s.Size == file.stat.Size && s.ModifiedNS == file.stat.MTimeNS
-	return s.Reason, same && s.BytesMax == o.FileBytesMax && s.PixelsMax == o.PixelsMax
+	return s.Reason, same && !s.Passing && s.BytesMax == o.FileBytesMax && s.PixelsMax == o.PixelsMax
 }
 
 // display returns the path as its user would write it here: relative to the working folder where

@@ -70,7 +70,7 @@ func readPicture(ctx context.Context, path string, o AddOptions) (*document.Docu
 	}
 	vision, err := o.vision(ctx)
 	if errors.Is(err, ErrModelMissing) {
-		return nil, skip("picture, and there is no vision model to see it")
+		return nil, &document.SkipError{Path: path, Reason: "picture, and there is no vision model to see it", Passing: true}
 	}
 	if err != nil {
 		return nil, err

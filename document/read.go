@@ -45,6 +45,8 @@ func (o ReadOptions) limits() extract.Limits {
 type SkipError struct {
 	Path   string
 	Reason string // a phrase for a person: "empty", "encrypted PDF", "image, not a document"
+	// Passing says that the same file may be read another time: the machine was busy, or did not allow it.
+	Passing bool
 }
 
 // Error returns "PATH: REASON".
@@ -69,12 +71,12 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, readError(path, err)
 	}
-	tooLarge := &SkipError{path, "larger than the limit of " + extract.ByteSize(limit)}
+	tooLarge := &SkipError{Path: path, Reason: "larger than the limit of " + extract.ByteSize(limit)}
 	switch {
 	case info.IsDir():
-		return nil, &SkipError{path, "a folder"}
+		return nil, &SkipError{Path: path, Reason: "a folder"}
 	case !info.Mode().IsRegular():
-		return nil, &SkipError{path, "not a regular file"}
+		return nil, &SkipError{Path: path, Reason: "not a regular file"}
 	case info.Size() > limit:
 		return nil, tooLarge
 	}
@@ -106,13 +108,13 @@ func readError(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("read %s: %w", path, fs.ErrNotExist)
 	case errors.Is(err, fs.ErrPermission):
-		return &SkipError{path, "permission denied"}
+		return &SkipError{Path: path, Reason: "permission denied", Passing: true}
 	}
 	var cause *fs.PathError
 	if errors.As(err, &cause) {
 		err = cause.Err
 	}
-	return &SkipError{path, "cannot be read: " + err.Error()}
+	return &SkipError{Path: path, Reason: "cannot be read: " + err.Error(), Passing: true}
 }
 
 // Parse reads data as the content of a file called name. Data that is no readable document gives a
@@ -123,13 +125,13 @@ func Parse(ctx context.Context, name string, data []byte, opts ReadOptions) (*Do
 	}
 	if int64(len(data)) > opts.FileBytesMax {
 		limit := extract.ByteSize(opts.FileBytesMax)
-		return nil, &SkipError{name, "larger than the limit of " + limit}
+		return nil, &SkipError{Path: name, Reason: "larger than the limit of " + limit}
 	}
 	content, err := extract.Parse(ctx, name, data, opts.limits())
 	if err != nil {
 		var refusal *extract.Refusal
 		if errors.As(err, &refusal) {
-			return nil, &SkipError{name, refusal.Reason}
+			return nil, &SkipError{Path: name, Reason: refusal.Reason, Passing: refusal.Passing}
 		}
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}

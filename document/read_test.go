@@ -41,6 +41,22 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestTimeOutPasses: a file that took too long is not at fault for good, others are.
+func TestTimeOutPasses(t *testing.T) {
+	long := []byte("<html>" + strings.Repeat("<p>a", 30_000))
+	for name, want := range map[string]bool{"long.html": true, "empty.html": false} {
+		data := long
+		if name == "empty.html" {
+			data = nil
+		}
+		_, err := Parse(t.Context(), name, data, ReadOptions{Duration: 1})
+		var skip *SkipError
+		if !errors.As(err, &skip) || skip.Passing != want {
+			t.Errorf("%s: got %+v, want a skip that passes: %v", name, err, want)
+		}
+	}
+}
+
 func TestReadSkips(t *testing.T) {
 	dir := t.TempDir()
 	locked := write(t, dir, "locked.txt", "secret")

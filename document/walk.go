@@ -55,7 +55,7 @@ func (w *walk) named(path string) bool {
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			if _, err := os.Lstat(path); err == nil {
-				return w.yield(path, &SkipError{path, "link to nothing"})
+				return w.yield(path, &SkipError{Path: path, Reason: "link to nothing"})
 			}
 			return w.yield(path, fmt.Errorf("%s: %w", path, fs.ErrNotExist))
 		}
@@ -73,7 +73,7 @@ func (w *walk) file(path string, mode fs.FileMode) bool {
 	}
 	w.seen[path] = true
 	if !mode.IsRegular() {
-		return w.yield(path, &SkipError{path, "not a regular file"})
+		return w.yield(path, &SkipError{Path: path, Reason: "not a regular file"})
 	}
 	return w.yield(path, nil)
 }
@@ -115,7 +115,7 @@ func (w *walk) entry(path string, entry fs.DirEntry) bool {
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return w.yield(path, &SkipError{path, "link to nothing"})
+			return w.yield(path, &SkipError{Path: path, Reason: "link to nothing"})
 		case err != nil:
 			return w.yield(path, readError(path, err))
 		case info.IsDir():

@@ -40,7 +40,7 @@ type Limits struct {
 	EntriesMax       int           // files inside a compressed file; 20,000
 	DepthMax         int           // nesting of XML elements; 512
 	PagesMax         int           // pages of a PDF; 10,000
-	Duration         time.Duration // time for one file; 60 s
+	Duration         time.Duration // time for one file, once its reader is there; 60 s
 
 	// CacheDir is a folder where the compiled PDF reader is kept, which saves two seconds in the
 	// next process; "" keeps it in memory. The first PDF of a process decides.
@@ -76,8 +76,12 @@ const blocksMax = 8 << 20
 
 var errBlocks = refuse("more than %d paragraphs or lines", blocksMax)
 
-// Refusal says why a file is not read. Reason is a phrase for a person: "encrypted PDF".
-type Refusal struct{ Reason string }
+// Refusal says why a file is not read. Reason is a phrase for a person: "encrypted PDF". A passing one may be another
+// time: the machine was busy, not the file at fault.
+type Refusal struct {
+	Reason  string
+	Passing bool
+}
 
 // Error returns the reason.
 func (r *Refusal) Error() string { return r.Reason }
@@ -108,9 +112,7 @@ func ByteSize(n int64) string {
 // at fault, or ctx's when the caller gave up.
 func Parse(ctx context.Context, name string, data []byte, limits Limits) (*Content, error) {
 	limits = limits.WithDefaults()
-	timed, cancel := context.WithTimeout(ctx, limits.Duration)
-	defer cancel()
-	content, err := parse(timed, name, data, limits)
+	content, err := parse(ctx, name, data, limits)
 	if err == nil {
 		return content, nil
 	}
@@ -118,7 +120,8 @@ func Parse(ctx context.Context, name string, data []byte, limits Limits) (*Conte
 		return nil, ctx.Err()
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, refuse("takes longer than %s to read", limits.Duration)
+		reason := fmt.Sprintf("takes longer than %s to read; index again to try once more", limits.Duration)
+		return nil, &Refusal{Reason: reason, Passing: true}
 	}
 	return nil, err
 }
@@ -129,25 +132,12 @@ func parse(ctx context.Context, name string, data []byte, limits Limits) (*Conte
 		return nil, err
 	}
 	var content *Content
-	switch kind {
-	case "pdf":
+	if kind == "pdf" { // its clock starts when its engine is there
 		content, err = parsePDF(ctx, data, limits)
-	case "docx":
-		content, err = parseDOCX(ctx, data, limits)
-	case "epub":
-		content, err = parseEPUB(ctx, data, limits)
-	case "html":
-		content, err = parseHTML(ctx, text, limits)
-	case "xml":
-		content, err = parseXML(ctx, text, limits)
-	case "csv":
-		content, err = parseCSV(ctx, text, limits)
-	case "jsonl":
-		content, err = parseJSONL(ctx, text, limits)
-	case "md":
-		content, err = parseMarkdown(ctx, text, limits)
-	default:
-		content, err = parseText(ctx, text, limits)
+	} else {
+		timed, cancel := context.WithTimeout(ctx, limits.Duration)
+		defer cancel()
+		content, err = parseAs(timed, kind, data, text, limits)
 	}
 	if err != nil {
 		return nil, err
@@ -163,4 +153,26 @@ func parse(ctx context.Context, name string, data []byte, limits Limits) (*Conte
 		content.Title = content.Headings[0].Label
 	}
 	return content, nil
+}
+
+// parseAs reads a file of any kind but PDF: from its bytes where it is compressed, else from its text.
+func parseAs(ctx context.Context, kind string, data []byte, text string, limits Limits) (*Content, error) {
+	switch kind {
+	case "docx":
+		return parseDOCX(ctx, data, limits)
+	case "epub":
+		return parseEPUB(ctx, data, limits)
+	case "html":
+		return parseHTML(ctx, text, limits)
+	case "xml":
+		return parseXML(ctx, text, limits)
+	case "csv":
+		return parseCSV(ctx, text, limits)
+	case "jsonl":
+		return parseJSONL(ctx, text, limits)
+	case "md":
+		return parseMarkdown(ctx, text, limits)
+	default:
+		return parseText(ctx, text, limits)
+	}
 }

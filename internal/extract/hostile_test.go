@@ -2,6 +2,8 @@ package extract
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -152,7 +154,7 @@ func TestDamaged(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	long := []byte("<html>" + strings.Repeat("<p>a", 30_000))
-	want := "takes longer than 1ns to read"
+	want := "takes longer than 1ns to read; index again to try once more"
 	if why := reason(t, "a.html", long, Limits{Duration: 1}); why != want {
 		t.Errorf("html: refused: %q, want %q", why, want)
 	}
@@ -161,6 +163,36 @@ func TestDuration(t *testing.T) {
 	}
 	if why := reason(t, "a.pdf", testFile(t, "report.pdf"), Limits{}); why != "" {
 		t.Errorf("the file after one that took too long is refused: %s", why)
+	}
+}
+
+// TestEngineStarts: the time that a PDF may take begins when its engine is there, and who gives up does not wait for one.
+func TestEngineStarts(t *testing.T) {
+	file, limit := testFile(t, "report.pdf"), 2*time.Second
+	parse := func(ctx context.Context) <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := Parse(ctx, "report.pdf", file, Limits{Duration: limit})
+			done <- err
+		}()
+		return done
+	}
+	engines.Lock() // as while one is compiled
+	ctx, leave := context.WithCancel(t.Context())
+	left := parse(ctx)
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("who left was told %v", err)
+	}
+	read := parse(t.Context())
+	select {
+	case err := <-read:
+		t.Errorf("it was read without an engine: %v", err)
+	case <-time.After(limit + limit/8):
+	}
+	engines.Unlock()
+	if err := <-read; err != nil {
+		t.Errorf("starting the engine was counted: %v", err)
 	}
 }
 

@@ -45,16 +45,19 @@ func parsePDF(ctx context.Context, data []byte, limits Limits) (*Content, error)
 	return content, err
 }
 
-// usePDF opens a PDF in an engine of its own and hands it to use. A refusal is the document's fault;
-// after any other error the engine is in doubt, and the next file gets a fresh one.
+// usePDF opens a PDF in an engine of its own and hands it to use, which then has the time of limits: starting the
+// engine is not the document's fault. A refusal is; after any other error the engine is in doubt, and the next file gets
+// a fresh one.
 func usePDF(
 	ctx context.Context, data []byte, limits Limits,
 	use func(pdfium.Pdfium, references.FPDF_DOCUMENT) error,
 ) error {
-	e, err := borrowEngine(limits.CacheDir)
+	e, err := waitForEngine(ctx, limits.CacheDir)
 	if err != nil {
 		return err
 	}
+	ctx, done := context.WithTimeout(ctx, limits.Duration)
+	defer done()
 	stop := context.AfterFunc(ctx, e.cancel) // ends a call that hangs
 	err = e.open(ctx, data, use)
 	alive := stop()
@@ -94,6 +97,31 @@ var engines struct {
 
 // enginesIdleMax bounds the engines kept for later files.
 const enginesIdleMax = 4
+
+// waitForEngine returns an engine once there is one, or when ctx ends its error; the engine that was being started then
+// serves a later file.
+func waitForEngine(ctx context.Context, cacheDir string) (*engine, error) {
+	type started struct {
+		engine *engine
+		err    error
+	}
+	ready := make(chan started, 1)
+	go func() {
+		e, err := borrowEngine(cacheDir)
+		ready <- started{e, err}
+	}()
+	select {
+	case s := <-ready:
+		return s.engine, s.err
+	case <-ctx.Done():
+		go func() {
+			if s := <-ready; s.err == nil {
+				returnEngine(s.engine)
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
 
 func borrowEngine(cacheDir string) (*engine, error) {
 	engines.Lock()
