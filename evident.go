@@ -124,6 +124,9 @@ func openOrCreate(dir string) (*store.Store, error) {
 	return s, err
 }
 
+// Data is what the index was opened by: its folder, or the address of its cluster.
+func (x *Index) Data() string { return x.dir }
+
 // Close lets go of the files. Questions that are being answered must be waited for.
 func (x *Index) Close() error {
 	x.loading.Lock()

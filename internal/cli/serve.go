@@ -202,6 +202,9 @@ func (a *app) openOrCreate(ctx context.Context, s *source) (*evident.Index, erro
 		return nil, err
 	}
 	opts.Create = true
+	if filepath.IsAbs(opts.Vision.Name) { // callers see what the model is called, not where it lies
+		opts.Vision.Name = filepath.Base(opts.Vision.Name)
+	}
 	return evident.Open(ctx, dir, opts)
 }
 

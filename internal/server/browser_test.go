@@ -18,7 +18,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"evident"
-	"evident/api"
 	"evident/internal/service"
 	"evident/models"
 )
@@ -433,18 +432,6 @@ func axeCore(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(source)
-}
-
-// done starts a job and waits for its end.
-func (s *testServer) done(method, path, body string) api.Job {
-	s.t.Helper()
-	var job api.Job
-	s.do(method, path, body).status(202).json(&job)
-	err := s.service.WatchJob(s.t.Context(), job.ID, func(state api.Job) bool { job = state; return true })
-	if err != nil || job.State != "done" {
-		s.t.Fatalf("%s %s: %+v, %v", method, path, job, err)
-	}
-	return job
 }
 
 // evaluated measures the questions with engines and returns the evaluations' ids.

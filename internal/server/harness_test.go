@@ -54,12 +54,24 @@ type testServer struct {
 	t       *testing.T
 	service *service.Service
 	server  *Server
-	folder  string // that was indexed
-	token   string // sent with each request
+	folder  string   // that was indexed
+	index   string   // folder of the index
+	token   string   // sent with each request
+	hidden  []string // places of the disk that no answer may name
 }
 
 // start starts a server. The vision model is the built-in one; change may change the options.
 func start(t *testing.T, change func(*service.Options, *Options)) *testServer {
+	t.Helper()
+	s := unready(t, change)
+	if err := s.service.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// unready is start, of which models are missing perhaps.
+func unready(t *testing.T, change func(*service.Options, *Options)) *testServer {
 	t.Helper()
 	if _, err := models.Open(models.Vision); err != nil {
 		t.Skipf("NOT TESTED: %v", err)
@@ -94,15 +106,16 @@ func start(t *testing.T, change func(*service.Options, *Options)) *testServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	if err := s.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	_ = s.Load(t.Context()) // who needs the models loads them again
 	so.Service = s
 	handler, err := New(so)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ts := &testServer{Server: httptest.NewServer(handler), t: t, service: s, server: handler, folder: folder}
+	ts := &testServer{
+		Server: httptest.NewServer(handler), t: t, service: s, server: handler, folder: folder, index: o.Indexes[0].Data(),
+		hidden: []string{o.Indexes[0].Data(), o.Keep, o.CacheDir, model},
+	}
 	t.Cleanup(ts.Close)
 	return ts
 }
@@ -183,7 +196,40 @@ func (s *testServer) do(method, path string, body any, headers ...string) *answe
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.discreet(method+" "+path, read)
 	return &answer{s.t, response, read}
+}
+
+// discreet fails where an answer names a place of the server's disk that is nobody's business.
+func (s *testServer) discreet(what string, answer []byte) {
+	s.t.Helper()
+	for _, place := range s.hidden {
+		if place != "" && bytes.Contains(answer, []byte(place)) {
+			s.t.Errorf("%s: the answer names %s: %.400s", what, place, answer)
+		}
+	}
+}
+
+// ended starts a job and waits for its end.
+func (s *testServer) ended(method, path, body string) api.Job {
+	s.t.Helper()
+	var job api.Job
+	s.do(method, path, body).status(202).json(&job)
+	if err := s.service.WatchJob(s.t.Context(), job.ID, func(state api.Job) bool { job = state; return true }); err != nil {
+		s.t.Fatal(err)
+	}
+	s.do("GET", apiPath+"/jobs/"+job.ID, nil).status(200).json(&job)
+	return job
+}
+
+// done starts a job that ends well.
+func (s *testServer) done(method, path, body string) api.Job {
+	s.t.Helper()
+	job := s.ended(method, path, body)
+	if job.State != "done" {
+		s.t.Fatalf("%s %s: %+v", method, path, job)
+	}
+	return job
 }
 
 // form is a multipart body with a file "image" and fields.

@@ -16,7 +16,7 @@ func (s *Service) Ask(ctx context.Context, r api.AskRequest, partial func(*api.A
 	}
 	defer l.leave()
 	if err := evident.CheckQuestion(r.Question); err != nil {
-		return nil, problem(err)
+		return nil, s.names.problem(err)
 	}
 	var answer *api.Answer
 	err = s.compute(ctx, func(ctx context.Context) (err error) {
@@ -51,7 +51,7 @@ func (s *Service) Search(ctx context.Context, r api.SearchRequest) (*api.SearchR
 	t := s.timer()
 	hits, err := l.index.Search(ctx, r.Query, evident.SearchOptions{Top: r.Top, Explain: r.Explain})
 	if err != nil {
-		return nil, problem(err)
+		return nil, s.names.problem(err)
 	}
 	t.stage("retrieve", t.begun)
 	return &api.SearchResult{Query: r.Query, Hits: hits, TookMS: t.done()}, nil

@@ -16,6 +16,7 @@ import (
 // listing is an index with its list of documents, which is read once for each generation.
 type listing struct {
 	index Index
+	names *names
 
 	mu         sync.Mutex
 	generation int
@@ -35,7 +36,7 @@ type listing struct {
 func (l *listing) list(ctx context.Context) ([]api.DocumentInfo, map[string]int, error) {
 	generation, err := l.index.Generation()
 	if err != nil {
-		return nil, nil, problem(err)
+		return nil, nil, l.names.problem(err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,7 +45,7 @@ func (l *listing) list(ctx context.Context) ([]api.DocumentInfo, map[string]int,
 	}
 	documents, err := l.index.Documents(ctx)
 	if err != nil {
-		return nil, nil, problem(err)
+		return nil, nil, l.names.problem(err)
 	}
 	byID := make(map[string]int, len(documents))
 	for i, d := range documents {
@@ -141,7 +142,7 @@ func (s *Service) Document(ctx context.Context, index, id string) (*api.Document
 	defer l.leave()
 	shown, err := l.index.Show(ctx, d.Path)
 	if err != nil {
-		return nil, "", problem(err)
+		return nil, "", s.names.problem(err)
 	}
 	return &api.Document{
 		Source: shown.Source, Format: shown.Format, Bytes: shown.Bytes, Pages: shown.Pages,
@@ -174,7 +175,7 @@ func (s *Service) Evidence(
 	}
 	defer l.leave()
 	e, err := l.index.Quote(ctx, d.Path, span)
-	return e, problem(err)
+	return e, s.names.problem(err)
 }
 
 // PageImage draws a page of a PDF.

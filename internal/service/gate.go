@@ -81,11 +81,11 @@ func (s *Service) LoadNow() api.Load {
 func (s *Service) compute(ctx context.Context, work func(context.Context) error) error {
 	leave, err := s.gate.enter(ctx)
 	if err != nil {
-		return problem(err)
+		return s.names.problem(err)
 	}
 	defer leave()
 	if err := work(ctx); err != nil {
-		return problem(err)
+		return s.names.problem(err)
 	}
 	return nil
 }

@@ -21,26 +21,26 @@ func (s *Service) photo(ctx context.Context, l *listing, id string, up Upload) (
 	o := evident.PhotoOptions{PixelsMax: s.o.PixelsMax}
 	if up != nil {
 		photo, err := evident.ReadPhoto(bytes.NewReader(up), o)
-		return photo, imageProblem(err)
+		return photo, s.names.imageProblem(err)
 	}
 	d, err := l.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	photo, err := l.index.Photo(ctx, d.Path, o)
-	return photo, imageProblem(err)
+	return photo, s.names.imageProblem(err)
 }
 
 // imageProblem names what is wrong with a picture. Whatever a decoder says of the bytes that it was
 // given is the bytes' fault.
-func imageProblem(err error) error {
+func (n *names) imageProblem(err error) error {
 	if err == nil {
 		return nil
 	}
 	if code := codeOf(err); code != "internal" {
-		return problem(err)
+		return n.problem(err)
 	}
-	return api.NewProblem("not-an-image", err.Error()).Because(err)
+	return n.coded("not-an-image", err.Error(), err)
 }
 
 // oneOf says whether exactly one of a picture's possible sources was given.

@@ -50,13 +50,14 @@ const partialEnding = ".partial"
 // openKept opens an index of the server's own folder and lists it.
 func (s *Service) openKept(ctx context.Context, name string, create bool) error {
 	dir := filepath.Join(s.o.Keep, indexFolder, name)
+	s.names.add(dir, name)
 	opened, err := s.o.Indexes[0].OpenBeside(ctx, dir, create)
 	if err != nil {
 		return err
 	}
 	s.listedMu.Lock()
 	defer s.listedMu.Unlock()
-	s.listed = append(s.listed, &listing{index: Index{name, opened}, kept: dir})
+	s.listed = append(s.listed, &listing{index: Index{name, opened}, names: s.names, kept: dir})
 	return nil
 }
 
@@ -83,11 +84,11 @@ func (s *Service) MakeIndex(ctx context.Context, r api.IndexRequest) (*api.Index
 		}
 		_, err := evident.RestoreSnapshot(ctx, s.snapshotPath(r.Snapshot), filepath.Join(folder, r.Name), evident.SnapshotOptions{})
 		if err != nil {
-			return nil, problem(err)
+			return nil, s.names.problem(err)
 		}
 	}
 	if err := s.openKept(ctx, r.Name, r.Snapshot == ""); err != nil {
-		return nil, problem(err)
+		return nil, s.names.problem(err)
 	}
 	return s.Index(r.Name)
 }
@@ -122,7 +123,7 @@ func (s *Service) RemoveIndex(ctx context.Context, name string) (*api.Index, err
 		s.listedMu.Lock()
 		s.listed = append(s.listed, l)
 		s.listedMu.Unlock()
-		return nil, problem(err)
+		return nil, s.names.problem(err)
 	}
 	// Renamed first: what is left of a removal that breaks off is no index.
 	gone := l.kept + partialEnding

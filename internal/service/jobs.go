@@ -22,6 +22,7 @@ const jobsMax = 100
 type jobs struct {
 	lanes map[string]chan *job // by kind
 	now   func() time.Time
+	names *names
 	ended sync.WaitGroup
 	stop  context.CancelFunc
 
@@ -41,9 +42,9 @@ type job struct {
 	changed chan struct{} // closed and replaced at every change
 }
 
-func newJobs(now func() time.Time) *jobs {
+func newJobs(now func() time.Time, names *names) *jobs {
 	ctx, stop := context.WithCancel(context.Background())
-	j := &jobs{lanes: map[string]chan *job{}, now: now, stop: stop}
+	j := &jobs{lanes: map[string]chan *job{}, now: now, names: names, stop: stop}
 	for _, kind := range []string{"index", "snapshot", "evaluation", "model"} {
 		lane := make(chan *job, jobsMax)
 		j.lanes[kind] = lane
@@ -180,7 +181,7 @@ func (j *jobs) add(k *job) error {
 func (s *Service) allowed(l *listing, named []string) ([]string, error) {
 	status, err := l.index.Status()
 	if err != nil {
-		return nil, problem(err)
+		return nil, s.names.problem(err)
 	}
 	if len(named) == 0 {
 		if len(status.Roots) == 0 {
@@ -253,7 +254,7 @@ func (j *jobs) run(k *job) {
 		case err != nil:
 			w.State = "failed"
 			var p *api.Problem
-			errors.As(problem(err), &p)
+			errors.As(j.names.problem(err), &p)
 			w.Error = p
 		}
 	})
@@ -372,7 +373,7 @@ func (s *Service) DropJob(ctx context.Context, id string) (*api.Job, error) {
 	var last api.Job
 	err := s.WatchJob(ctx, id, func(j api.Job) bool { last = j; return true })
 	if err != nil {
-		return nil, problem(err)
+		return nil, s.names.problem(err)
 	}
 	s.jobs.mu.Lock()
 	defer s.jobs.mu.Unlock()

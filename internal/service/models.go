@@ -31,7 +31,7 @@ func (s *Service) StartPull(r api.ModelRequest) (*api.Job, error) {
 			k.progress(int(p.Done/1e6), int(p.Total/1e6), 0, 0)
 		})
 		if err != nil {
-			return hubProblem(err)
+			return s.names.hubProblem(err)
 		}
 		k.update(func(w *api.Job) { m := fetchedOf(fetched); w.Model = &m })
 		return nil
@@ -39,18 +39,18 @@ func (s *Service) StartPull(r api.ModelRequest) (*api.Job, error) {
 }
 
 // hubProblem names what went wrong with a hub. What is not known is the line's, or the hub's fault.
-func hubProblem(err error) error {
+func (n *names) hubProblem(err error) error {
 	for code, sentinel := range map[string]error{
 		"no-model": hub.ErrNotFound, "hub-token": hub.ErrToken, "bad-model": hub.ErrWeights,
 	} {
 		if errors.Is(err, sentinel) {
-			return api.NewProblem(code, err.Error()).Because(err)
+			return n.coded(code, err.Error(), err)
 		}
 	}
 	if code := codeOf(err); code != "internal" {
-		return problem(err)
+		return n.problem(err)
 	}
-	return api.NewProblem("hub-failed", err.Error()).Because(err)
+	return n.coded("hub-failed", err.Error(), err)
 }
 
 // RemoveModel deletes a fetched model with all its revisions, and says what it was.
@@ -77,7 +77,7 @@ func (s *Service) RemoveModel(r api.ModelQuery) (*api.FetchedModel, error) {
 		}
 	}
 	if err := s.o.Hub.Remove(name.Repository); err != nil {
-		return nil, problem(err)
+		return nil, s.names.problem(err)
 	}
 	gone := fetchedOf(all[at])
 	return &gone, nil

@@ -12,12 +12,17 @@ import (
 )
 
 // problem turns an error of the library into what travels.
-func problem(err error) error {
+func (n *names) problem(err error) error {
 	var known *api.Problem
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	return api.NewProblem(codeOf(err), detail(err)).Because(err)
+	return n.coded(codeOf(err), detail(err), err)
+}
+
+// coded is a problem of a code.
+func (n *names) coded(code, detail string, err error) *api.Problem {
+	return api.NewProblem(code, n.in(detail)).Because(err)
 }
 
 // codeOf finds the code of an error.

@@ -64,6 +64,7 @@ type Service struct {
 	gate     *gate
 	jobs     *jobs
 	kept     *explanations
+	names    *names // of places that callers are not to see
 	folders  []string // absolute
 	measured *evaluations
 
@@ -94,11 +95,11 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		o: o, begun: o.Now(), gate: newGate(o.Computations, o.QueueMax),
-		kept: &explanations{}, missing: "the models are being loaded",
+		kept: &explanations{}, names: newNames(&o), missing: "the models are being loaded",
 	}
-	s.jobs = newJobs(s.o.Now)
+	s.jobs = newJobs(s.o.Now, s.names)
 	for i := range o.Indexes {
-		s.listed = append(s.listed, &listing{index: o.Indexes[i]})
+		s.listed = append(s.listed, &listing{index: o.Indexes[i], names: s.names})
 	}
 	for _, folder := range o.Folders {
 		full, err := filepath.Abs(folder)
@@ -123,7 +124,7 @@ func (unobserved) Answered(string)             {}
 func (s *Service) Load(ctx context.Context) error {
 	if err := s.preload(ctx); err != nil {
 		s.loading.Lock()
-		s.missing = err.Error()
+		s.missing = s.names.in(err.Error())
 		s.loading.Unlock()
 		return err
 	}

@@ -38,11 +38,11 @@ func (s *Service) Index(name string) (*api.Index, error) {
 func (l *listing) describe() (*api.Index, error) {
 	status, err := l.index.Status()
 	if err != nil {
-		return nil, problem(err)
+		return nil, l.names.problem(err)
 	}
 	generation, err := l.index.Generation()
 	if err != nil {
-		return nil, problem(err)
+		return nil, l.names.problem(err)
 	}
 	return &api.Index{
 		Name: l.index.Name, Documents: status.Documents, Passages: status.Passages,
@@ -91,7 +91,7 @@ func (s *Service) Models() (*api.ModelList, error) {
 func (s *Service) VisionName(ctx context.Context) (string, error) {
 	vision, err := s.all()[0].index.Vision(ctx)
 	if err != nil {
-		return "", problem(err)
+		return "", s.names.problem(err)
 	}
 	return vision.Name(), nil
 }
