@@ -44,6 +44,12 @@ func ExportForms() []ExportForm {
 	return forms
 }
 
+// FitsForm says whether generators of a form can understand the model's vectors.
+func (v *Vision) FitsForm(name string) bool {
+	form, err := generator.ParseForm(name)
+	return err == nil && v.model.Classes == nil && form.Fits(v.model) == nil
+}
+
 // ExportError says that a form's generators do not understand the model's vectors.
 type ExportError struct {
 	Form ExportForm
@@ -157,6 +163,21 @@ func (e *Export) Write(w io.Writer) error {
 		metadata["region."+strconv.Itoa(i)] = r.Mask
 	}
 	return weights.Write(w, e.tensors, metadata)
+}
+
+// WriteNPY writes the regions' vectors, of length 1, in NumPy's format: float32 [regions, values].
+func (e *Export) WriteNPY(w io.Writer) error {
+	vectors := e.vectors()
+	out, err := weights.NewNPYWriter(w, len(vectors), len(vectors[0]))
+	if err != nil {
+		return err
+	}
+	for _, v := range vectors {
+		if err := out.Write(v); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }
 
 // Describe says in a line which tensors Write writes.

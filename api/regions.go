@@ -26,6 +26,17 @@ type RegionCaptionRequest struct {
 	Count int          `json:"count,omitempty" doc:"captions of each region; 1 by default" min:"1" max:"20"`
 }
 
+// RegionExportRequest asks for vectors of regions as a file, in the form that image generators take.
+type RegionExportRequest struct {
+	Image     string       `json:"image,omitempty" doc:"id of a picture of the index" max:"64"`
+	Index     string       `json:"index,omitempty" doc:"name of the index; the first one by default"`
+	Masks     []RegionMask `json:"masks" doc:"the regions; in a form: the list as JSON" min:"1" max:"64"`
+	File      string       `json:"file,omitempty" enum:"safetensors,npy" doc:"safetensors by default: the form's tensors, and maps and masks beside them; npy: the vectors alone, of length 1, float32 [regions, values]"`
+	Form      string       `json:"form,omitempty" enum:"plain,kandinsky,unclip,stable-unclip,stable-unclip-small,ip-adapter,ip-adapter-sdxl" doc:"which generators take it; plain by default"`
+	Half      bool         `json:"half,omitempty" doc:"safetensors in float16"`
+	Unchecked bool         `json:"unchecked,omitempty" doc:"also where the model is not the encoder that the form's generators know: they will not understand it"`
+}
+
 // RegionMask is a part of a picture, told by exactly one of its fields beside the name, in pixels of the
 // picture.
 type RegionMask struct {

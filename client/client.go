@@ -117,6 +117,15 @@ func (c *Client) CaptionRegions(
 	return postImage[api.RegionResult](ctx, c, prefix+"/regions/caption", r, image)
 }
 
+// ExportRegions returns vectors of regions as a file: safetensors in the form that image generators take, or NumPy's.
+func (c *Client) ExportRegions(ctx context.Context, r api.RegionExportRequest, image io.Reader) ([]byte, error) {
+	p, err := payloadOf(r, image)
+	if err != nil {
+		return nil, err
+	}
+	return c.roundTrip(ctx, http.MethodPost, prefix+"/regions/export", p)
+}
+
 // Document returns a document of an index by its id.
 func (c *Client) Document(ctx context.Context, index, id string) (*api.Document, error) {
 	return get[api.Document](ctx, c, documentPath(index, id))

@@ -41,6 +41,16 @@ func regionRoutes() []route {
 				"image": "3f1c0d7a9b2e4455", "masks": []any{map[string]any{"box": []int{10, 10, 120, 200}}},
 			},
 		}},
+		{handle: (*Server).exportRegions, Route: openapi.Route{
+			Method: "POST", Path: apiPath + "/regions/export", Tag: "Regions", Access: openapi.Read,
+			Summary: "Vectors of regions as a file: safetensors in the form that image generators take, or NumPy's",
+			Body:    &api.RegionExportRequest{}, Upload: true,
+			Results:  []openapi.Result{{Status: 200, Media: "application/octet-stream", Headers: tookHeader}},
+			Problems: and(problems, "other-encoder"),
+			Example: map[string]any{
+				"image": "3f1c0d7a9b2e4455", "file": "npy", "masks": []any{map[string]any{"box": []int{10, 10, 120, 200}}},
+			},
+		}},
 		{handle: (*Server).regionHeat, Route: openapi.Route{
 			Method: "GET", Path: apiPath + "/regions/{id}/maps/{n}/heat.png", Tag: "Regions", Access: openapi.Read,
 			Summary: "Where a region's vector is seen, in grey", Paths: map[string]openapi.Param{"id": ofKept, "n": ofMap},
@@ -91,6 +101,23 @@ func (s *Server) captionRegions(c *call) (*reply, error) {
 		return nil, err
 	}
 	return &reply{json: found, took: found.TookMS}, nil
+}
+
+func (s *Server) exportRegions(c *call) (*reply, error) {
+	var r api.RegionExportRequest
+	upload, err := c.decodeUpload(&r)
+	if err != nil {
+		return nil, err
+	}
+	file, took, err := s.service.ExportRegions(c.Context(), r, upload)
+	if err != nil {
+		return nil, err
+	}
+	name := "regions." + or(r.File, "safetensors")
+	return &reply{
+		media: "application/octet-stream", bytes: file, took: took,
+		header: map[string]string{"Content-Disposition": `attachment; filename="` + name + `"`},
+	}, nil
 }
 
 func (s *Server) regionHeat(c *call) (*reply, error) {

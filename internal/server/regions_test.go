@@ -3,12 +3,19 @@ package server
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"math"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
+	"evident"
 	"evident/api"
 	"evident/client"
 	"evident/models"
@@ -122,6 +129,72 @@ func TestCaptionRegions(t *testing.T) {
 		t.Errorf("the whole picture: %+v", whole)
 	}
 	s.do("POST", apiPath+"/regions/caption", map[string]any{"image": s.id("red.png"), "count": 21}).problem("invalid-request")
+}
+
+// TestExportRegions fetches the vectors of two regions as files, and compares them with those that come as JSON.
+func TestExportRegions(t *testing.T) {
+	s := start(t, nil)
+	c, err := client.New(s.URL, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, masks := s.id("red.png"), []api.RegionMask{{Box: []float64{0, 0, 11, 16}}, {Circle: []float64{12, 8, 5}}}
+	asJSON, err := c.Regions(t.Context(), api.RegionRequest{Image: id, Masks: masks, Vectors: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := len(asJSON.Regions[0].Vector)
+	file, err := c.ExportRegions(t.Context(), api.RegionExportRequest{Image: id, Masks: masks, File: "npy"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("'shape': (2, %d,)", size); !bytes.HasPrefix(file, []byte("\x93NUMPY")) || !bytes.Contains(file[:128], []byte(want)) {
+		t.Fatalf("no array of %s: %q", want, file[:128])
+	}
+	values := file[len(file)-8*size:]
+	for i, r := range asJSON.Regions {
+		for j, want := range r.Vector {
+			if got := math.Float32frombits(binary.LittleEndian.Uint32(values[4*(i*size+j):])); got != want {
+				t.Fatalf("region %d, value %d: %g in the file, %g in JSON", i, j, got, want)
+			}
+		}
+	}
+	tensors := s.do("POST", apiPath+"/regions/export", map[string]any{"image": id, "masks": masks, "half": true}).status(200)
+	length := binary.LittleEndian.Uint64(tensors.body)
+	var header map[string]struct {
+		DType string `json:"dtype"`
+		Shape []int  `json:"shape"`
+	}
+	if err := json.Unmarshal(tensors.body[8:8+length], &header); err != nil {
+		t.Fatal(err)
+	}
+	if e := header["image_embeds"]; e.DType != "F16" || !slices.Equal(e.Shape, []int{2, size}) {
+		t.Errorf("image_embeds is %+v", e)
+	}
+	if got := tensors.Header.Get("Content-Disposition"); got != `attachment; filename="regions.safetensors"` {
+		t.Errorf("it is to be kept as %s", got)
+	}
+	p := s.do("POST", apiPath+"/regions/export", map[string]any{"image": id, "masks": masks, "form": "unclip"}).problem("other-encoder")
+	if !strings.Contains(p.Detail, "CLIP ViT-L/14") {
+		t.Errorf("the encoder is not named: %s", p.Detail)
+	}
+	s.do("POST", apiPath+"/regions/export", map[string]any{"image": id, "masks": masks, "form": "unclip", "unchecked": true}).status(200)
+	s.do("POST", apiPath+"/regions/export", map[string]any{"image": id, "masks": masks, "form": "other"}).problem("invalid-request")
+	s.do("POST", apiPath+"/regions/export", map[string]any{"image": id}).problem("invalid-request")
+}
+
+// TestFormsOfExport: the API names the forms that the library has.
+func TestFormsOfExport(t *testing.T) {
+	field, _ := reflect.TypeFor[api.RegionExportRequest]().FieldByName("Form")
+	named := strings.Split(field.Tag.Get("enum"), ",")
+	var has []string
+	for _, f := range evident.ExportForms() {
+		has = append(has, f.Name)
+	}
+	slices.Sort(named)
+	if slices.Sort(has); !slices.Equal(named, has) {
+		t.Errorf("named are %v, there are %v", named, has)
+	}
 }
 
 func TestMasksRefused(t *testing.T) {

@@ -33,6 +33,7 @@ func codeOf(err error) string {
 	var mask *evident.MaskError
 	var refusal *extract.Refusal
 	var held *filelock.HeldError
+	var misfit *evident.ExportError
 	switch {
 	case errors.As(err, &held):
 		return "locked"
@@ -48,6 +49,8 @@ func codeOf(err error) string {
 		return "bad-text"
 	case errors.As(err, &mask):
 		return "bad-mask"
+	case errors.As(err, &misfit):
+		return "other-encoder"
 	case errors.As(err, &size):
 		return "image-too-large"
 	case errors.Is(err, evident.ErrTruncated):

@@ -70,6 +70,47 @@ func (s *Service) CaptionRegions(
 	}, false)
 }
 
+// ExportRegions returns vectors of regions as a file, and the milliseconds by stage.
+func (s *Service) ExportRegions(
+	ctx context.Context, r api.RegionExportRequest, up Upload,
+) (file []byte, took map[string]float64, err error) {
+	took, err = s.onRegions(ctx, r.Index, r.Image, r.Masks, up, func(
+		ctx context.Context, _ *listing, v *evident.Vision, photo *evident.Photo, masks []evident.Mask,
+	) error {
+		e, err := v.ExportRegions(ctx, photo, masks, evident.ExportOptions{Form: r.Form, Half: r.Half, Unchecked: r.Unchecked})
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		if r.File == "npy" {
+			err = e.WriteNPY(&b)
+		} else {
+			err = e.Write(&b)
+		}
+		file = b.Bytes()
+		return err
+	})
+	return file, took, err
+}
+
+// Forms lists how image generators take vectors, and whether those of the model that sees an index's pictures fit.
+func (s *Service) Forms(ctx context.Context, index string) (forms []evident.ExportForm, fits []bool, err error) {
+	l, err := s.use(index)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.leave()
+	vision, err := l.index.Vision(ctx)
+	if err != nil {
+		return nil, nil, s.names.problem(err)
+	}
+	forms = evident.ExportForms()
+	for _, f := range forms {
+		fits = append(fits, vision.FitsForm(f.Name))
+	}
+	return forms, fits, nil
+}
+
 // regionWork is what is done with the masks of a picture.
 type regionWork func(
 	context.Context, *listing, *evident.Vision, *evident.Photo, []evident.Mask,
@@ -78,6 +119,28 @@ type regionWork func(
 func (s *Service) regions(
 	ctx context.Context, index, id string, masks []api.RegionMask, up Upload, work regionWork, vectors bool,
 ) (*api.RegionResult, error) {
+	var result *api.RegionResult
+	took, err := s.onRegions(ctx, index, id, masks, up, func(
+		ctx context.Context, l *listing, v *evident.Vision, photo *evident.Photo, masks []evident.Mask,
+	) error {
+		found, err := work(ctx, l, v, photo, masks)
+		if err == nil {
+			result, err = s.keepRegions(found, id, vectors)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	result.TookMS = took
+	return result, nil
+}
+
+// onRegions opens a picture and its masks for a computation, and returns the milliseconds by stage.
+func (s *Service) onRegions(
+	ctx context.Context, index, id string, masks []api.RegionMask, up Upload,
+	work func(context.Context, *listing, *evident.Vision, *evident.Photo, []evident.Mask) error,
+) (map[string]float64, error) {
 	l, err := s.use(index)
 	if err != nil {
 		return nil, err
@@ -87,7 +150,6 @@ func (s *Service) regions(
 		return nil, err
 	}
 	t := s.timer()
-	var result *api.RegionResult
 	err = s.compute(ctx, func(ctx context.Context) error {
 		vision, err := l.index.Vision(ctx)
 		if err != nil {
@@ -103,19 +165,14 @@ func (s *Service) regions(
 			return err
 		}
 		begun = t.stage("decode", begun)
-		found, err := work(ctx, l, vision, photo, read)
-		if err != nil {
-			return err
-		}
+		err = work(ctx, l, vision, photo, read)
 		t.stage("maskinv", begun)
-		result, err = s.keepRegions(found, id, vectors)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	result.TookMS = t.done()
-	return result, nil
+	return t.done(), nil
 }
 
 // stepsOf is a step as it travels.
