@@ -75,7 +75,7 @@ what runs.`,
 	f.Int64Var(&o.bodyMiB, "max-body", 32, "largest body of a request, in MiB")
 	f.IntVar(&o.pixels, "max-pixels", evident.PixelsMax, "larger pictures are refused, undecoded")
 	f.IntVar(&o.computations, "computations", 0, "at the same time; 0 is one a core")
-	f.IntVar(&o.queue, "queue", 256, "computations that may wait; more are turned away")
+	f.IntVar(&o.queue, "queue", 0, fmt.Sprintf("computations that may wait, more are turned away; 0 is %d for each that runs", service.WaitingEach))
 	f.DurationVar(&o.timeout, "request-timeout", time.Minute, "a request may take")
 	f.DurationVar(&o.patience, "shutdown-timeout", 30*time.Second, "requests that run are finished for at most")
 	f.StringVar(&o.keep, "keep", "",
@@ -96,8 +96,8 @@ func (o *serveOptions) check() error {
 		return usageError("--max-pixels %d: at least 1", o.pixels)
 	case o.computations < 0:
 		return usageError("--computations %d is negative", o.computations)
-	case o.queue < 1:
-		return usageError("--queue %d: at least 1", o.queue)
+	case o.queue < 0:
+		return usageError("--queue %d is negative", o.queue)
 	case o.timeout <= 0 || o.patience <= 0:
 		return usageError("--request-timeout and --shutdown-timeout must be above 0")
 	case (o.cert == "") != (o.key == ""):

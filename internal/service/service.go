@@ -38,12 +38,16 @@ type Options struct {
 	PixelsMax      int           // of a picture; 0 means [evident.PixelsMax]
 	BodyMax        int64         // bytes of a request; 0 means 32 MiB
 	Computations   int           // at the same time; 0 means one a core
-	QueueMax       int           // computations that may wait; 0 means 256
+	QueueMax       int           // computations that may wait; 0 means [WaitingEach] for each of Computations
 	RequestTimeout time.Duration // 0 means 60 s
 
 	Now     func() time.Time // the clock; nil means time.Now
 	Observe Observer         // may be nil
 }
+
+// WaitingEach is how many computations may wait for each that runs. So many that a burst is served, and so few that who
+// waits gets the answer while still wanting it: see ADR 0055.
+const WaitingEach = 4
 
 // Index is an index under a name.
 type Index struct {
@@ -64,7 +68,7 @@ type Service struct {
 	gate     *gate
 	jobs     *jobs
 	kept     *explanations
-	names    *names // of places that callers are not to see
+	names    *names   // of places that callers are not to see
 	folders  []string // absolute
 	measured *evaluations
 
@@ -85,7 +89,7 @@ func New(o Options) (*Service, error) {
 	o.PixelsMax = cmp.Or(o.PixelsMax, evident.PixelsMax)
 	o.BodyMax = cmp.Or(o.BodyMax, 32<<20)
 	o.Computations = cmp.Or(o.Computations, runtime.GOMAXPROCS(0))
-	o.QueueMax = cmp.Or(o.QueueMax, 256)
+	o.QueueMax = cmp.Or(o.QueueMax, WaitingEach*o.Computations)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
