@@ -1,4 +1,4 @@
-// Package mcp lets programs that speak the Model Context Protocol ask: five tools that only read, over
+// Package mcp lets programs that speak the Model Context Protocol ask: six tools that only read, over
 // the same service as the HTTP API, with schemas from the same types. Indexing and deleting are no
 // tools: what is read is the user's to decide.
 package mcp
@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -41,6 +42,10 @@ func New(s *service.Service, version string) *sdk.Server {
 		"Read the stored text of a document by its id, a part at a time.", t.read)
 	add(server, "explain_image", "Show where in a picture",
 		"Show where in a picture of the index each text is seen: a heatmap as picture, and how surely each is seen.", t.explain)
+	add(server, "describe_region", "Say what a part of a picture shows",
+		"Say in words what regions of a picture of the index show, or without masks what the whole picture does, and which of "+
+			"given names fit. The words are those of the photos that the decoder was trained on; each comes with how surely it is seen, "+
+			"and with where, as picture.", t.describe)
 	server.AddResourceTemplate(&sdk.ResourceTemplate{
 		Name: "evidence", Title: "Evidence", MIMEType: "text/plain", URITemplate: evidencePrefix + "{index}/{id}/{start}/{end}",
 		Description: "The words of a quotation, as they stand in the document",
@@ -217,23 +222,93 @@ func (t *tools) read(
 func (t *tools) explain(
 	ctx context.Context, _ *sdk.CallToolRequest, in api.ExplainRequest,
 ) (*sdk.CallToolResult, *api.Explanation, error) {
-	e, err := t.Explain(ctx, in, nil)
+	e, overlay, err := t.drawn(ctx, in)
 	if err != nil {
 		return nil, nil, err
 	}
-	drawn, err := t.Overlay(ctx, e.ID, api.OverlayQuery{})
-	if err != nil {
-		return nil, nil, err
-	}
-	var file bytes.Buffer
-	if err := png.Encode(&file, drawn); err != nil {
-		return nil, nil, fmt.Errorf("encode a picture: %w", err)
-	}
-	result := &sdk.CallToolResult{Content: []sdk.Content{&sdk.ImageContent{Data: file.Bytes(), MIMEType: "image/png"}}}
+	result := &sdk.CallToolResult{Content: []sdk.Content{overlay}}
 	for _, m := range e.Maps {
 		result.Content = append(result.Content, text("%s: seen %.0f %%, %s", m.Text, 100*m.Presence, m.Words))
 	}
 	return result, e, nil
+}
+
+// drawn explains a picture, and draws the maps over it.
+func (t *tools) drawn(ctx context.Context, r api.ExplainRequest) (*api.Explanation, *sdk.ImageContent, error) {
+	e, err := t.Explain(ctx, r, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	picture, err := t.Overlay(ctx, e.ID, api.OverlayQuery{})
+	if err != nil {
+		return nil, nil, err
+	}
+	var file bytes.Buffer
+	if err := png.Encode(&file, picture); err != nil {
+		return nil, nil, fmt.Errorf("encode a picture: %w", err)
+	}
+	return e, &sdk.ImageContent{Data: file.Bytes(), MIMEType: "image/png"}, nil
+}
+
+// DescribeRequest asks what regions of a picture show, and which names fit them.
+type DescribeRequest struct {
+	Image string           `json:"image" doc:"id of a picture of the index" max:"64"`
+	Index string           `json:"index,omitempty" doc:"name of the index; the first one by default"`
+	Masks []api.RegionMask `json:"masks,omitempty" doc:"the regions; the whole picture by default" max:"16"`
+	Names []string         `json:"names,omitempty" doc:"names that each region is compared with" max:"64" each:"1,300"`
+	Count int              `json:"count,omitempty" doc:"captions of each region; 1 by default" min:"1" max:"20"`
+}
+
+// describe captions regions, compares them with names, and draws where the best captions are seen.
+func (t *tools) describe(
+	ctx context.Context, _ *sdk.CallToolRequest, in DescribeRequest,
+) (*sdk.CallToolResult, *api.RegionResult, error) {
+	said, err := t.CaptionRegions(ctx, api.RegionCaptionRequest{Image: in.Image, Index: in.Index, Masks: in.Masks, Count: in.Count}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.name(ctx, in, said); err != nil {
+		return nil, nil, err
+	}
+	var texts []string
+	for _, r := range said.Regions {
+		if len(r.Captions) > 0 && !slices.Contains(texts, r.Captions[0].Text) {
+			texts = append(texts, r.Captions[0].Text)
+		}
+	}
+	_, overlay, err := t.drawn(ctx, api.ExplainRequest{Image: in.Image, Index: in.Index, Texts: texts})
+	if err != nil {
+		return nil, nil, err
+	}
+	result := &sdk.CallToolResult{Content: []sdk.Content{overlay}}
+	for _, r := range said.Regions {
+		for _, c := range r.Captions {
+			result.Content = append(result.Content, text("%s: “%s”, seen %.0f %%, its map fits the region by %.2f", r.Mask, c.Text, 100*c.Score, c.Dice))
+		}
+		for _, l := range r.Labels {
+			result.Content = append(result.Content, text("%s, among the names: %s %.0f %%", r.Mask, l.Text, 100*l.Score))
+		}
+	}
+	return result, said, nil
+}
+
+// name fills in how well names fit regions. The whole picture is a region as large as it.
+func (t *tools) name(ctx context.Context, in DescribeRequest, said *api.RegionResult) error {
+	if len(in.Names) == 0 {
+		return nil
+	}
+	masks := in.Masks
+	if len(masks) == 0 {
+		masks = []api.RegionMask{{Box: []float64{0, 0, float64(said.Width), float64(said.Height)}}}
+	}
+	named, err := t.Regions(ctx, api.RegionRequest{Image: in.Image, Index: in.Index, Masks: masks, Labels: in.Names}, nil, nil)
+	if err != nil {
+		return err
+	}
+	for i := range said.Regions {
+		said.Regions[i].Labels = named.Regions[i].Labels
+	}
+	return nil
 }
 
 // evidence reads a resource that an answer linked to.

@@ -93,7 +93,9 @@ func (b *browser) open(url string) {
 // value returns what a script returns, or promises.
 func value[T any](b *browser, script string) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	ctx, stop := context.WithTimeout(b.ctx, 90*time.Second)
+	defer stop()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 	if err != nil {
 		b.t.Fatalf("%.300s: %v", script, err)
 	}
@@ -112,6 +114,7 @@ func (b *browser) shot(name string) {
 	if folder == "" {
 		return
 	}
+	b.run(chromedp.Evaluate[chromedp.Void](`scrollTo(0, 0)`)) // what sticks stands at its place
 	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.t.Fatal(err)
@@ -444,6 +447,32 @@ func (s *testServer) evaluated(engines ...string) (ids []string) {
 	return ids
 }
 
+// takesAlong keeps the painted regions as each of the files that the page offers.
+func (b *browser) takesAlong() {
+	b.t.Helper()
+	b.run(chromedp.Click(chromedp.CSS(".take summary")), chromedp.Evaluate[chromedp.Void](`(() => {
+		let content = null;
+		URL.createObjectURL = (blob) => { content = blob; return "blob:none"; };
+		HTMLAnchorElement.prototype.click = function () {
+			const name = this.download;
+			window.kept = content.arrayBuffer().then((b) => name + " " + new TextDecoder("latin1").decode(b.slice(0, 400)));
+		};
+	})()`))
+	for file, want := range map[string][2]string{
+		"masks": {"masks.json ", `{"masks":[{"name":"region 1","png":`}, "json": {"regions.json ", `"method":"mask-inversion"`},
+		"npy": {"regions.npy ", "'shape': (1, "}, "safetensors": {"regions.safetensors ", `"form":"plain"`},
+	} {
+		kept := value[string](b, `(() => { window.kept = null; document.querySelector("[data-file=`+file+`]").click(); return new Promise((done) => {
+			const wait = setInterval(() => { if (window.kept) { clearInterval(wait); window.kept.then(done); } }, 20); }); })()`)
+		if !strings.HasPrefix(kept, want[0]) || !strings.Contains(kept, want[1]) {
+			b.t.Errorf("taken along as %s is %.200s", file, kept)
+		}
+	}
+	if misfits := value[float64](b, `document.querySelectorAll("[data-generators] option:disabled").length`); misfits != 6 {
+		b.t.Errorf("%g forms cannot be chosen with the built-in model, want 6", misfits)
+	}
+}
+
 // TestBrowserEvaluate measures from the page, looks at the figures, and compares two runs.
 func TestBrowserEvaluate(t *testing.T) {
 	b := openBrowser(t)
@@ -550,7 +579,12 @@ func TestBrowserRegion(t *testing.T) {
 		t.Errorf("the region is %q, want %q", best, want)
 	}
 	b.run(chromedp.Click(chromedp.CSS("[data-results] .bars button")), when(`document.querySelector("#live").textContent.startsWith("The map")`))
+	b.run(chromedp.WaitVisible(chromedp.CSS(".words .caption")))
+	if said := value[string](b, `document.querySelector(".words .caption").textContent + "|" + document.querySelector(".speaks").textContent`); strings.HasPrefix(said, "|") || !strings.Contains(said, "words of its training photos") {
+		t.Errorf("in words: %q", said)
+	}
 	b.shot("region-painted")
+	b.takesAlong()
 	b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("canvas").focus()`),
 		chromedp.KeyEvent("b"), chromedp.KeyEvent("\r"), when(`document.querySelector("[data-results] .bar")`))
 	painted := value[float64](b, `(() => { const c = document.querySelector("canvas"); const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n / (c.width * c.height); })()`)

@@ -80,7 +80,7 @@ func checkTools(t *testing.T, s *testServer, session *sdk.ClientSession) {
 			t.Errorf("%s: %+v", tool.Name, a)
 		}
 	}
-	if got := strings.Join(names, " "); got != "ask_documents explain_image read_document search_documents search_images" {
+	if got := strings.Join(names, " "); got != "ask_documents describe_region explain_image read_document search_documents search_images" {
 		t.Errorf("tools %s", got)
 	}
 	call := func(name string, arguments, into any) *sdk.CallToolResult {
@@ -125,6 +125,21 @@ func checkTools(t *testing.T, s *testServer, session *sdk.ClientSession) {
 	r = call("explain_image", map[string]any{"image": s.id("red.png"), "texts": []string{"a dot"}}, &explained)
 	if picture, ok := r.Content[0].(*sdk.ImageContent); !ok || picture.MIMEType != "image/png" || len(explained.Maps) != 1 {
 		t.Errorf("explained %+v", r)
+	}
+	var described api.RegionResult
+	r = call("describe_region", map[string]any{
+		"image": s.id("red.png"), "masks": []any{map[string]any{"name": "left", "box": []int{0, 0, 11, 16}}}, "names": []string{"a wall", "a horse"}, "count": 2,
+	}, &described)
+	if r.IsError || len(described.Regions) != 1 || len(described.Regions[0].Captions) != 2 || len(described.Regions[0].Labels) != 2 || len(r.Content) != 5 {
+		t.Fatalf("described %+v", r)
+	}
+	said := r.Content[1].(*sdk.TextContent).Text
+	if picture, ok := r.Content[0].(*sdk.ImageContent); !ok || picture.MIMEType != "image/png" || !strings.HasPrefix(said, "left: “"+described.Regions[0].Captions[0].Text+"”, seen ") {
+		t.Errorf("described %q", said)
+	}
+	call("describe_region", map[string]any{"image": s.id("red.png"), "names": []string{"a wall"}}, &described)
+	if len(described.Regions) != 1 || described.Regions[0].Mask != "picture" || len(described.Regions[0].Labels) != 1 {
+		t.Errorf("the whole picture: %+v", described)
 	}
 	var pictures api.ImageSearchResult
 	call("search_images", map[string]any{"query": "red"}, &pictures)

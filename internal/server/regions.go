@@ -1,7 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
 
 	"evident/api"
 	"evident/internal/openapi"
@@ -153,23 +156,59 @@ func (s *Server) regionPage(c *call) (*reply, error) {
 		return nil, api.NewProblem("not-an-image", d.Source.Path+" is no picture")
 	}
 	body := web.RegionOf(in, d, c.FormValue("labels"), c.FormValue("box"))
-	box, ok := web.ParseBox(body.Box)
-	if !ok {
-		return s.show(c, 0, "region", body.Name, body)
-	}
-	found, err := s.service.Regions(c.Context(), api.RegionRequest{
-		Image: id, Index: in.Name, Masks: []api.RegionMask{{Name: "box", Box: box}},
-		Labels: linesOf(body.Labels), Similar: similarShown,
-	}, nil, nil)
-	if c.Context().Err() != nil {
-		return nil, err
-	}
+	body.Forms = s.forms(c.Context(), in.Name)
 	var status int
-	if body.Problem, status = s.problemOf(err); err == nil {
-		body.Found(found)
+	if box, ok := web.ParseBox(body.Box); ok {
+		err = s.findRegion(c.Context(), &body, []api.RegionMask{{Name: "box", Box: box}})
+		if c.Context().Err() != nil {
+			return nil, err
+		}
+		body.Problem, status = s.problemOf(err)
 	}
 	return s.show(c, status, "region", body.Name, body)
 }
 
+// findRegion fills a page with what is found of regions, and with what they show in words where the model can say.
+func (s *Server) findRegion(ctx context.Context, body *web.RegionPage, masks []api.RegionMask) error {
+	found, err := s.service.Regions(ctx, api.RegionRequest{
+		Image: body.ID, Index: body.In.Name, Masks: masks, Labels: linesOf(body.Labels), Similar: similarShown,
+	}, nil, nil)
+	if err != nil {
+		return err
+	}
+	body.Found(found)
+	said, err := s.service.CaptionRegions(ctx, api.RegionCaptionRequest{
+		Image: body.ID, Index: body.In.Name, Masks: masks, Count: captionsShown,
+	}, nil)
+	if errors.Is(err, api.ErrNoCaptions) {
+		return nil
+	}
+	if err == nil {
+		body.Said(said)
+	}
+	return err
+}
+
+// forms lists how image generators take vectors. A page without them is still one to paint on.
+func (s *Server) forms(ctx context.Context, index string) []web.Form {
+	forms, fits, err := s.service.Forms(ctx, index)
+	if err != nil {
+		return nil
+	}
+	var shown []web.Form
+	for i, f := range forms {
+		one := web.Form{Name: f.Name, For: f.For}
+		if !fits[i] {
+			one.Misfit = f.Encoder
+		}
+		shown = append(shown, one)
+	}
+	slices.SortStableFunc(shown, func(a, b web.Form) int { return cmp.Compare(min(1, len(a.Misfit)), min(1, len(b.Misfit))) })
+	return shown
+}
+
 // similarShown is how many pictures that show the same a page lists.
 const similarShown = 4
+
+// captionsShown is how many captions of a region a page lists.
+const captionsShown = 3

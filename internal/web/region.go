@@ -14,6 +14,8 @@ type RegionPage struct {
 	Width, Height                int
 	Boxes                        []api.PageBox
 	Regions                      []NamedRegion
+	Speaks                       bool // there are captions
+	Forms                        []Form
 	Took                         string
 	Problem                      *api.Problem
 
@@ -25,7 +27,20 @@ type RegionPage struct {
 type NamedRegion struct {
 	Mask, Dice, Heat string
 	Labels           []NamedLabel
+	Captions         []Caption // best first
 	Similar          []Tile
+}
+
+// Caption is what a region shows in words.
+type Caption struct {
+	Text, Dice, Heat string
+	Percent          int // how surely it is seen
+}
+
+// Form is how image generators take vectors.
+type Form struct {
+	Name, For string
+	Misfit    string // the encoder that it needs, where the model in use is another
 }
 
 // NamedLabel is a name and how well it fits.
@@ -41,6 +56,18 @@ func RegionOf(in In, d *api.Document, labels, box string) RegionPage {
 	return RegionPage{
 		Image: l.Image, ID: l.ID, Name: l.Name, Width: l.Width, Height: l.Height, Labels: labels, Box: box,
 		In: in,
+	}
+}
+
+// Said fills in what the regions that were found show in words.
+func (p *RegionPage) Said(r *api.RegionResult) {
+	for i, one := range r.Regions {
+		for _, c := range one.Captions {
+			p.Speaks = true
+			p.Regions[i].Captions = append(p.Regions[i].Captions, Caption{
+				Text: c.Text, Dice: strconv.FormatFloat(c.Dice, 'f', 2, 64), Heat: one.Heat, Percent: int(100*c.Score + 0.5),
+			})
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 // Painting regions: masks of the picture's size, drawn with brush, box and lasso, by mouse or by keys,
 // and compared with the names as soon as a stroke ends.
 import { say } from "/static/app.js";
+import { element, events, fault, newCard, post, problem, warm } from "/static/found.js";
 
 const root = document.querySelector("[data-region]");
 if (root) start();
@@ -11,9 +12,10 @@ function start() {
   const canvas = $("canvas"), stage = $("[data-stage]"), list = $("[data-masks]"), results = $("[data-results]");
   const sizeField = $("[data-size]"), labels = $("#labels");
   const colours = ["#ff4d4d", "#3fa7ff", "#41c46b", "#ffb020", "#b06bff", "#ff66c4", "#19c8c8", "#a3c614", "#ff8552"];
+  const picture = { image: $("img"), width, height };
   const masks = [];
   const undo = [];
-  let active = -1, tool = "brush", hidden = false, zoom = 1, corner = null, path = [], cursor = [width / 2, height / 2], keyed = false, pending = null, heat = null;
+  let active = -1, tool = "brush", hidden = false, zoom = 1, corner = null, path = [], cursor = [width / 2, height / 2], keyed = false, pending = null, heat = null, speaks = true;
 
   canvas.width = width;
   canvas.height = height;
@@ -241,26 +243,27 @@ function start() {
     return { name: mask.name, png: btoa(text) };
   }
 
-  // ask compares the regions with the names, and on request finds pictures that show the same. A newer stroke makes an
-  // older question moot.
+  function request() {
+    const painted = masks.filter((mask) => !mask.empty);
+    return Promise.all(painted.map(wire)).then((wired) => ({ image: root.dataset.image, index: root.dataset.index, masks: wired }));
+  }
+
+  // ask compares the regions with the names, says in words what they show, and on request finds pictures that show the
+  // same. A newer stroke makes an older question moot.
   async function ask(similar) {
     const painted = masks.filter((mask) => !mask.empty);
     pending?.abort();
-    if (!painted.length) { results.replaceChildren(); return; }
+    if (!painted.length) { results.replaceChildren(hint()); return; }
     const stop = pending = new AbortController();
     const begun = performance.now();
     results.setAttribute("aria-busy", "true");
     try {
       const names = labels.value.split("\n").map((line) => line.trim()).filter(Boolean);
-      const body = { image: root.dataset.image, index: root.dataset.index, masks: await Promise.all(painted.map(wire)) };
+      const masked = await request(), body = { ...masked };
       if (names.length) body.labels = names;
       if (similar) body.similar = similar;
-      const answer = await fetch("/api/v1/regions", {
-        method: "POST", signal: stop.signal, body: JSON.stringify(body),
-        headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
-      });
-      if (!answer.ok) throw problem(await answer.json());
-      const cards = painted.map((mask) => newCard(mask.name));
+      const cards = painted.map((mask) => newCard(mask.name, picture, showHeat));
+      const answer = await post("/api/v1/regions", body, stop.signal, "text/event-stream");
       for await (const event of events(answer.body)) {
         if (event.name === "error") throw problem(event.data);
         if (event.name === "partial") {
@@ -269,114 +272,20 @@ function start() {
         }
         if (event.name === "result") show(event.data, cards, performance.now() - begun);
       }
+      await sayInWords(masked, cards, stop.signal);
     } catch (error) {
-      if (error.name !== "AbortError") results.replaceChildren(element("p", "warn", error.message));
+      if (error.name !== "AbortError") results.replaceChildren(fault(error));
     } finally {
       if (pending === stop) results.removeAttribute("aria-busy");
     }
   }
 
-  const problem = (p) => new Error(`${p.detail}. ${p.hint ?? ""}`);
-
-  // events reads an answer that comes as events.
-  async function* events(body) {
-    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let rest = ""; ;) {
-      const { value, done } = await reader.read();
-      if (done) return;
-      rest += value;
-      for (let end; (end = rest.indexOf("\n\n")) >= 0; rest = rest.slice(end + 2)) {
-        const name = /^event: (.*)$/m.exec(rest.slice(0, end)), data = /^data: (.*)$/m.exec(rest.slice(0, end));
-        if (name && data) yield { name: name[1], data: JSON.parse(data[1]) };
-      }
-    }
-  }
-
-  function element(kind, className, text) {
-    const e = document.createElement(kind);
-    if (className) e.className = className;
-    if (text !== undefined) e.textContent = text;
-    return e;
-  }
-
-  // newCard shows a region: beside its bars the map of its vector, which moves while the vector is found and can be
-  // gone through afterwards.
-  function newCard(name) {
-    const card = element("section", "card found"), live = element("figure", "live"), sheet = element("canvas");
-    const caption = element("figcaption", "small num"), slider = element("input"), bars = element("div", "bars");
-    const scale = Math.min(1, 360 / Math.max(width, height)), steps = [];
-    sheet.width = Math.round(width * scale);
-    sheet.height = Math.round(height * scale);
-    sheet.setAttribute("role", "img");
-    slider.type = "range";
-    slider.min = 1;
-    slider.setAttribute("aria-label", `Step of finding the vector of ${name}`);
-    slider.addEventListener("input", () => drawStep(slider.value - 1));
-    live.append(sheet, caption);
-    card.append(element("h2", "", name), live, bars);
-
-    function drawStep(i) {
-      const { step, of, region } = steps[i], on = sheet.getContext("2d");
-      on.globalAlpha = 1;
-      on.fillStyle = "#000";
-      on.fillRect(0, 0, sheet.width, sheet.height);
-      on.globalAlpha = 0.55;
-      on.drawImage($("img"), 0, 0, sheet.width, sheet.height);
-      on.globalAlpha = 1;
-      on.drawImage(warm(atob(region.map), region.columns, region.rows), 0, 0, sheet.width, sheet.height);
-      const words = `step ${step} of ${of}, fits ${region.dice.toFixed(2)}`;
-      caption.textContent = words;
-      sheet.setAttribute("aria-label", `Where the vector of ${name} is seen: ${words}`);
-    }
-
-    return {
-      element: card, bars,
-      step(at, region) {
-        steps.push({ step: at.step, of: at.steps, region });
-        if (!matchMedia("(prefers-reduced-motion: reduce)").matches || at.step === at.steps) drawStep(steps.length - 1);
-      },
-      end() {
-        if (!steps.length) { live.remove(); return; }
-        drawStep(steps.length - 1);
-        slider.max = slider.value = steps.length;
-        live.append(slider);
-      },
-    };
-  }
-
-  // warm paints a map of bytes, the more the brighter.
-  function warm(bytes, columns, rows) {
-    const sheet = new OffscreenCanvas(columns, rows), on = sheet.getContext("2d"), pixels = on.createImageData(columns, rows);
-    for (let i = 0; i < bytes.length; i++) {
-      const v = bytes.charCodeAt ? bytes.charCodeAt(i) : bytes[i];
-      pixels.data.set([255, Math.min(255, 40 + v * 0.8), 40, Math.min(255, v * 1.6)], 4 * i);
-    }
-    on.putImageData(pixels, 0, 0);
-    return sheet;
+  function hint() {
+    return element("p", "empty small", "Paint over a part of the picture: what fits it best shows here as soon as the stroke ends.");
   }
 
   function show(found, cards, took) {
-    found.regions.forEach((region, i) => {
-      const { bars } = cards[i];
-      for (const label of region.labels) {
-        const bar = element("div", "bar"), value = element("progress"), score = `${Math.round(100 * label.score)} %`;
-        value.max = 1;
-        value.value = label.score;
-        value.setAttribute("aria-label", label.text);
-        const similarity = element("span", "num small", label.similarity.toFixed(3));
-        similarity.title = "similarity";
-        bar.append(element("span", "", label.text), value, element("span", "num", score), similarity);
-        bars.append(bar);
-      }
-      const fit = element("p", "small", `Its vector’s own map fits the region by ${region.dice.toFixed(2)}. `);
-      const button = element("button", "quiet", "Show the map");
-      button.type = "button";
-      button.addEventListener("click", () => showHeat(region.heat));
-      fit.append(button);
-      bars.append(fit);
-      if (region.similar?.length) bars.append(element("h3", "between", "Pictures that show the same"), tiles(region.similar));
-      cards[i].end();
-    });
+    found.regions.forEach((region, i) => cards[i].found(region, root.dataset.index));
     results.replaceChildren(...cards.map((card) => card.element));
     const time = element("p", "small took", `${Math.round(took)} ms`);
     time.dataset.took = Math.round(took);
@@ -391,21 +300,17 @@ function start() {
     say(first.labels.length ? `${first.mask}: ${first.labels[0].text}, ${Math.round(100 * first.labels[0].score)} %` : `${first.mask} is found`);
   }
 
-  function tiles(hits) {
-    const list = element("ul", "tiles");
-    for (const { hit } of hits) {
-      const item = element("li", "tile"), link = element("a"), image = element("img");
-      const index = encodeURIComponent(root.dataset.index);
-      link.href = `/look?image=${hit.id}&index=${index}`;
-      image.src = `/api/v1/indexes/${index}/documents/${hit.id}/image?side=360`;
-      image.width = hit.image.width;
-      image.height = hit.image.height;
-      image.alt = hit.path.split(/[\\/]/).pop();
-      link.append(image);
-      item.append(link);
-      list.append(item);
+  // sayInWords adds captions, where the model has a decoder of them.
+  async function sayInWords(masked, cards, signal) {
+    if (!speaks) return;
+    try {
+      const answer = await post("/api/v1/regions/caption", { ...masked, count: 3 }, signal);
+      (await answer.json()).regions.forEach((region, i) => cards[i].said(region));
+      cards.at(-1).element.after(element("p", "small speaks", root.dataset.speaks));
+    } catch (error) {
+      if (error.code !== "no-captions") throw error;
+      speaks = false;
     }
-    return list;
   }
 
   async function showHeat(url) {
@@ -427,14 +332,33 @@ function start() {
     event.preventDefault();
     ask();
   });
-  $("[data-save]").addEventListener("click", async () => {
-    const content = JSON.stringify({ masks: await Promise.all(masks.filter((mask) => !mask.empty).map(wire)) });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
-    link.download = "regions.json";
-    link.click();
-    URL.revokeObjectURL(link.href);
-  });
+  for (const button of root.querySelectorAll("[data-file]")) button.addEventListener("click", () => take(button));
+
+  // take keeps the regions as a file: their masks, their vectors with names, or vectors as image generators take them.
+  async function take(button) {
+    const kind = button.dataset.file, said = $("[data-taken]");
+    if (!masks.some((mask) => !mask.empty)) { say(said.textContent = "Paint a region first."); return; }
+    button.disabled = true;
+    said.textContent = "";
+    try {
+      let content;
+      if (kind === "masks") content = new Blob([JSON.stringify({ masks: (await request()).masks })]);
+      else if (kind === "json") content = await (await post("/api/v1/regions", { ...await request(), vectors: true })).blob();
+      else content = await (await post("/api/v1/regions/export", { ...await request(), file: kind, form: kind === "npy" ? "plain" : $("[data-generators]").value })).blob();
+      const link = document.createElement("a"), name = kind === "masks" ? "masks.json" : `regions.${kind}`;
+      link.href = URL.createObjectURL(content);
+      link.download = name;
+      link.click();
+      URL.revokeObjectURL(link.href);
+      say(said.textContent = `${name}, ${(content.size / 1000).toFixed(1)} kB, is among the downloads.`);
+    } catch (error) {
+      say(said.textContent = error.message);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  if (!results.children.length) results.append(hint());
   addMask();
   draw();
 }
