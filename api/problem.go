@@ -186,7 +186,7 @@ var Kinds = []Kind{
 	{"not-ready", 503, "The server is not ready", "Wait, and look at /readyz.", ErrBusy},
 	{
 		"other-encoder", 422, "Generators of this form know another encoder",
-		"Start the server with --vision and the encoder that the detail names, or ask for the form plain.", nil,
+		"Start the server with --vision-model and the encoder that the detail names, or ask for the form plain.", nil,
 	},
 	{
 		"other-model", 409, "The index was made with another model",

@@ -11,6 +11,8 @@ type Status struct {
 	Models    []Model `json:"models"`
 	Limits    Limits  `json:"limits"`
 	Load      Load    `json:"load"`
+	// LeftOut is what a server cannot use of what was made through it before.
+	LeftOut []Skipped `json:"left_out,omitempty" doc:"files and folders that were made through the server and cannot be read any more: they are as they were, on its disk"`
 }
 
 // Model is a model that the server answers or sees with.
@@ -71,6 +73,7 @@ type Load struct {
 type Health struct {
 	Status  string `json:"status" enum:"ok,unavailable"`
 	Missing string `json:"missing,omitempty" doc:"why it is unavailable"`
+	LeftOut int    `json:"left_out,omitempty" doc:"of what was made through the server: how much cannot be read any more; /api/v1/status names it"`
 }
 
 // Build is the program.

@@ -63,6 +63,7 @@ what runs.`,
 	}
 	o.addFlags(cmd, true)
 	addVisionFlag(cmd, &o.vision)
+	addPhraseFlag(cmd, &o.phrase)
 	f := cmd.Flags()
 	f.StringVarP(&o.listen, "listen", "l", "127.0.0.1:8317", "address and port; port 0 takes a free one")
 	f.StringVar(&o.name, "name", "default", "name of the index in paths of the API")
@@ -146,6 +147,9 @@ func (a *app) runServe(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, left := range s.LeftOut() {
+		log.Warn("left out: it cannot be read", "path", filepath.Join(a.keepFolder(&o), left.Path), "error", left.Reason)
+	}
 	if o.in != "" {
 		if _, err := s.StartJob(api.JobRequest{Kind: "index", Paths: []string{o.in}}); err != nil {
 			return err
@@ -171,7 +175,7 @@ func (a *app) service(
 		Indexes: []service.Index{{Name: o.name, Index: index}}, Folders: append(o.allow, o.allowed()...),
 		CacheDir: a.cacheFolder("pdf"), Version: version(), PixelsMax: o.pixels, BodyMax: o.bodyMiB << 20,
 		Computations: o.computations, QueueMax: o.queue, RequestTimeout: o.timeout, Observe: metrics,
-		Keep: cmp.Or(o.keep, filepath.Join(a.home("data"), "server")), Sets: o.sets,
+		Keep: a.keepFolder(o), Sets: o.sets,
 		Hub: h, Pull: o.pull, Used: []string{o.model, o.vision, o.phrase},
 	})
 	if err != nil {
@@ -181,6 +185,11 @@ func (a *app) service(
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// keepFolder is where the server keeps what is made through it.
+func (a *app) keepFolder(o *serveOptions) string {
+	return cmp.Or(o.keep, filepath.Join(a.home("data"), "server"))
 }
 
 // allowed is what --in adds to --allow: what was indexed at the start may be indexed again.
@@ -202,8 +211,10 @@ func (a *app) openOrCreate(ctx context.Context, s *source) (*evident.Index, erro
 		return nil, err
 	}
 	opts.Create = true
-	if filepath.IsAbs(opts.Vision.Name) { // callers see what the model is called, not where it lies
-		opts.Vision.Name = filepath.Base(opts.Vision.Name)
+	for _, name := range []*string{&opts.Vision.Name, &opts.Phrases.Name} {
+		if filepath.IsAbs(*name) { // callers see what the model is called, not where it lies
+			*name = filepath.Base(*name)
+		}
 	}
 	return evident.Open(ctx, dir, opts)
 }

@@ -186,6 +186,63 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
+// TestLeftOut: what was made through a server and is damaged since keeps the server from nothing. It is named, and left as it is.
+func TestLeftOut(t *testing.T) {
+	keep := t.TempDir()
+	s := start(t, func(o *service.Options, _ *Options) { o.Keep = keep })
+	for _, name := range []string{"whole", "broken"} {
+		s.do("POST", apiPath+"/indexes", map[string]any{"name": name}).status(201)
+	}
+	damage := map[string]string{
+		"indexes/broken/MANIFEST": "nothing", "indexes/broken/MANIFEST.copy": "nothing", "indexes/default/MANIFEST": "of another",
+		"evaluations/0123.json": `{"id": "0123"`, "evaluations/4567.json": `{"id": "another"}`, "evaluations/89.json": `[]`,
+	}
+	for name, content := range damage {
+		path := filepath.Join(keep, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, []byte(content))
+	}
+	write(t, filepath.Join(keep, "evaluations", "ab.json"), []byte(`{"id": "ab", "ended": "2026-11-25T01:02:03Z"}`))
+
+	again := start(t, func(o *service.Options, _ *Options) { o.Keep = keep })
+	if err := again.service.OpenKept(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var status api.Status
+	again.do("GET", apiPath+"/status", nil).status(200).json(&status)
+	left := map[string]string{}
+	for _, one := range status.LeftOut {
+		left[one.Path] = one.Reason
+	}
+	for _, path := range []string{"indexes/broken", "indexes/default", "evaluations/0123.json", "evaluations/4567.json", "evaluations/89.json"} {
+		if left[path] == "" {
+			t.Errorf("%s is not named: %v", path, left)
+		}
+	}
+	if len(left) != 5 || len(status.Indexes) != 2 || status.Indexes[1].Name != "whole" {
+		t.Errorf("left out are %v, there are %+v", left, status.Indexes)
+	}
+	var health api.Health
+	if again.do("GET", "/readyz", nil).status(200).json(&health); health.LeftOut != 5 {
+		t.Errorf("ready with %+v", health)
+	}
+	var list api.EvaluationList
+	if again.do("GET", apiPath+"/evaluations", nil).status(200).json(&list); len(list.Evaluations) != 1 || list.Evaluations[0].ID != "ab" {
+		t.Errorf("evaluations %+v", list.Evaluations)
+	}
+	if page := string(again.do("GET", "/status", nil).status(200).body); !strings.Contains(page, "<code>indexes/broken</code>") {
+		t.Error("the page does not name them")
+	}
+	again.do("POST", apiPath+"/indexes", `{"name": "broken"}`).named("damaged")
+	for name, content := range damage {
+		if got, err := os.ReadFile(filepath.Join(keep, filepath.FromSlash(name))); err != nil || string(got) != content {
+			t.Errorf("%s was touched: %q, %v", name, got, err)
+		}
+	}
+}
+
 // TestRemoveIndexWaits: an index that is being asked is deleted after the answer, and one that is written to is not.
 func TestRemoveIndexWaits(t *testing.T) {
 	s := start(t, func(o *service.Options, _ *Options) { o.Computations = 1 })

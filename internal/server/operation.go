@@ -33,7 +33,7 @@ func (s *Server) readyz(*call) (*reply, error) {
 			header: map[string]string{"Retry-After": "2"},
 		}, nil
 	}
-	return &reply{json: api.Health{Status: "ok"}}, nil
+	return &reply{json: api.Health{Status: "ok", LeftOut: len(s.service.LeftOut())}}, nil
 }
 
 func (s *Server) version(*call) (*reply, error) {

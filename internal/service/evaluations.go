@@ -56,8 +56,8 @@ type measured struct {
 	Judged []api.EvaluationItem `json:"judged"`
 }
 
-// newEvaluations reads what the sets are, and the evaluations that were kept.
-func newEvaluations(o *Options) (*evaluations, error) {
+// newEvaluations reads what the sets are, and the evaluations that were kept, but those that cannot be read.
+func newEvaluations(o *Options, leaveOut func(path string, err error)) (*evaluations, error) {
 	e := &evaluations{}
 	for _, path := range o.Sets {
 		set, err := openSet(path)
@@ -73,23 +73,36 @@ func newEvaluations(o *Options) (*evaluations, error) {
 		return e, nil
 	}
 	e.folder = filepath.Join(o.Keep, evaluationFolder)
-	files, err := filepath.Glob(filepath.Join(e.folder, "*.json"))
+	files, err := filepath.Glob(filepath.Join(e.folder, "*"+evaluationEnding))
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range files {
-		one := &measured{}
-		content, err := os.ReadFile(file)
-		if err == nil {
-			err = json.Unmarshal(content, one)
-		}
+		one, err := readEvaluation(file)
 		if err != nil {
-			return nil, fmt.Errorf("read evaluation %s: %w", file, err)
+			leaveOut(file, err)
+			continue
 		}
 		e.done = append(e.done, one)
 	}
 	slices.SortFunc(e.done, func(a, b *measured) int { return cmp.Compare(a.Ended, b.Ended) })
 	return e, nil
+}
+
+// readEvaluation reads an evaluation that was kept.
+func readEvaluation(file string) (*measured, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	one := &measured{}
+	if err := json.Unmarshal(content, one); err != nil {
+		return nil, fmt.Errorf("not an evaluation: %w", err)
+	}
+	if one.ID+evaluationEnding != filepath.Base(file) {
+		return nil, fmt.Errorf("not an evaluation: it calls itself %q", one.ID)
+	}
+	return one, nil
 }
 
 // openSet tells questions in SQuAD's format from photos with a manifest, and counts them.
@@ -185,7 +198,7 @@ func (e *evaluations) keep(m *measured) error {
 			err = os.MkdirAll(e.folder, 0o700)
 		}
 		if err == nil {
-			err = durable.Replace(filepath.Join(e.folder, m.ID+".json"), content)
+			err = durable.Replace(filepath.Join(e.folder, m.ID+evaluationEnding), content)
 		}
 		if err != nil {
 			return fmt.Errorf("keep evaluation: %w", err)
@@ -227,7 +240,7 @@ func (s *Service) RemoveEvaluation(id string) (*api.Evaluation, error) {
 	defer s.measured.mu.Unlock()
 	s.measured.done = slices.DeleteFunc(s.measured.done, func(m *measured) bool { return m == one })
 	if s.measured.folder != "" {
-		file := filepath.Join(s.measured.folder, one.ID+".json")
+		file := filepath.Join(s.measured.folder, one.ID+evaluationEnding)
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("remove evaluation: %w", err)
 		}

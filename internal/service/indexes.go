@@ -21,7 +21,8 @@ func noIndex(name string) error {
 	return api.NewProblem("no-index", "there is no index called "+quoted(name))
 }
 
-// OpenKept opens the indexes that were made through the server before.
+// OpenKept opens the indexes that were made through the server before, but those that cannot be opened: these are left
+// out, and left as they are.
 func (s *Service) OpenKept(ctx context.Context) error {
 	if s.o.Keep == "" {
 		return nil
@@ -34,14 +35,37 @@ func (s *Service) OpenKept(ctx context.Context) error {
 		if !e.IsDir() || !indexName.MatchString(e.Name()) || filepath.Ext(e.Name()) == partialEnding {
 			continue
 		}
-		if _, err := s.index(e.Name()); err == nil {
-			return fmt.Errorf("open index %s: the index that was named at the start is called so too", e.Name())
+		_, err := s.index(e.Name())
+		if err == nil {
+			err = errors.New("the index that was named at the start is called so too")
+		} else {
+			err = s.openKept(ctx, e.Name(), false)
 		}
-		if err := s.openKept(ctx, e.Name(), false); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			s.leaveOut(filepath.Join(s.o.Keep, indexFolder, e.Name()), err)
 		}
 	}
 	return nil
+}
+
+// leaveOut notes a file or folder below [Options.Keep] that cannot be used.
+func (s *Service) leaveOut(path string, err error) {
+	if within, relErr := filepath.Rel(s.o.Keep, path); relErr == nil {
+		path = filepath.ToSlash(within)
+	}
+	s.leftMu.Lock()
+	defer s.leftMu.Unlock()
+	s.leftOut = append(s.leftOut, api.Skipped{Path: path, Reason: s.names.in(err.Error())})
+}
+
+// LeftOut lists what was made through the server before and cannot be read any more, by paths below [Options.Keep].
+func (s *Service) LeftOut() []api.Skipped {
+	s.leftMu.Lock()
+	defer s.leftMu.Unlock()
+	return slices.Clone(s.leftOut)
 }
 
 // partialEnding is that of a folder which is not complete yet, or not removed yet.

@@ -72,6 +72,9 @@ type Service struct {
 	folders  []string // absolute
 	measured *evaluations
 
+	leftMu  sync.Mutex
+	leftOut []api.Skipped // of what was made through the service before: it cannot be read
+
 	listedMu sync.RWMutex
 	listed   []*listing // by index; replaced, not changed
 	making   sync.Mutex // of indexes
@@ -113,7 +116,7 @@ func New(o Options) (*Service, error) {
 		s.folders = append(s.folders, full)
 	}
 	var err error
-	if s.measured, err = newEvaluations(&s.o); err != nil {
+	if s.measured, err = newEvaluations(&s.o, s.leaveOut); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -24,7 +24,11 @@ const (
 	evaluationFolder = "evaluations"
 )
 
-const snapshotEnding = ".tar"
+// Endings of their files.
+const (
+	snapshotEnding   = ".tar"
+	evaluationEnding = ".json"
+)
 
 // keep returns a folder below the one where what is made through the server is kept, and makes it.
 func (s *Service) keep(folder string) (string, error) {

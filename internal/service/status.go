@@ -110,7 +110,7 @@ func (s *Service) Status() (*api.Status, error) {
 	return &api.Status{
 		Version: s.o.Version, StartedAt: s.begun.UTC().Format(time.RFC3339),
 		Ready: ready, Missing: missing, Access: "open",
-		Indexes: indexes.Indexes, Models: models.Models, Limits: s.Limits(), Load: s.LoadNow(),
+		Indexes: indexes.Indexes, Models: models.Models, Limits: s.Limits(), Load: s.LoadNow(), LeftOut: s.LeftOut(),
 	}, nil
 }
 
