@@ -51,7 +51,7 @@ type RegionMask struct {
 
 // RLE is a mask as COCO stores it, compressed.
 type RLE struct {
-	Size   [2]int `json:"size" doc:"height and width"`
+	Size   [2]int `json:"size" doc:"height and width" each:"1,1000000"`
 	Counts string `json:"counts"`
 }
 

@@ -18,7 +18,7 @@ type boxRequest struct {
 	Kind  string    `json:"kind,omitempty" enum:"round,square"`
 	Words []string  `json:"words,omitempty" max:"3" each:"1,4"`
 	Texts api.Texts `json:"texts,omitempty" max:"2"`
-	Span  [2]int    `json:"span,omitempty"`
+	Span  [2]int    `json:"span,omitempty" each:"0,9"`
 	Open  bool      `json:"open,omitempty"`
 	Inner *boxInner `json:"inner,omitempty"`
 }
@@ -52,6 +52,7 @@ func TestDecode(t *testing.T) {
 		{"not of the list", `{"name":"a","kind":"oval"}`, "body /kind must be one of round, square"},
 		{"list too long", `{"name":"a","words":["a","b","c","d"]}`, "body /words may have at most 3 elements, not 4"},
 		{"element too long", `{"name":"a","words":["abcde"]}`, "body /words/0 may have at most 4 characters, not 5"},
+		{"element too large", `{"name":"a","span":[1,10]}`, "body /span/1 may be at most 9"},
 		{"span of three", `{"name":"a","span":[1,2,3]}`, "body /span must have 2 elements, not 3"},
 		{"deep", `{"name":"a","inner":{"label":"l","parts":[{"label":7}]}}`, "body /inner/parts/0/label must be a text"},
 		{"pointer escapes", `{"name":"a","a/b~c":1}`, "body /a~1b~0c unknown field"},
@@ -146,7 +147,7 @@ func TestSchema(t *testing.T) {
 		`"size":{"maximum":11,"minimum":2,"type":"integer"}`,
 		`"kind":{"enum":["round","square"],"type":"string"}`,
 		`"words":{"items":{"maxLength":4,"minLength":1,"type":"string"},"maxItems":3,"type":"array"}`,
-		`"span":{"items":{"type":"integer"},"maxItems":2,"minItems":2,"type":"array"}`,
+		`"span":{"items":{"maximum":9,"minimum":0,"type":"integer"},"maxItems":2,"minItems":2,"type":"array"}`,
 		`"inner":{"$ref":"#/$defs/boxInner"}`,
 		`"parts":{"items":{"$ref":"#/$defs/boxInner"},"type":"array"}`,
 		`"anyOf":[{"type":"string"},{"items":{"type":"string"},"maxItems":2,"type":"array"}]`,

@@ -87,7 +87,8 @@ func (s *Schemas) Field(f Field) map[string]any {
 	}
 	if f.EachMin != nil {
 		items := maps.Clone(schema["items"].(map[string]any))
-		items["minLength"], items["maxLength"] = *f.EachMin, *f.EachMax
+		low, high := limitWords(f.Shape.Items.Kind)
+		items[low], items[high] = *f.EachMin, *f.EachMax
 		schema["items"] = items
 	}
 	if f.Shape.Loose {

@@ -47,7 +47,7 @@ type Field struct {
 // Limits bound a value: a number, the length of a text in characters, the length of a list.
 type Limits struct {
 	Min, Max         *float64
-	EachMin, EachMax *float64 // of the texts in a list
+	EachMin, EachMax *float64 // of the texts or numbers in a list
 	Enum             []string
 }
 
