@@ -1,7 +1,7 @@
 # make check is what to run before a commit; it needs Go, and uses staticcheck and golangci-lint
 # when they are installed.
 
-.PHONY: check test race build dist package-files contract model-sums cluster weaviate
+.PHONY: check test race build dist package-files packages contract model-sums cluster weaviate
 
 check: test
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -34,6 +34,12 @@ package-files: build
 	./evident completion fish >dist/package/completions/evident.fish
 	for arch in amd64 arm64; do CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '-s -w' \
 	  -o dist/package/evident-linux-$$arch ./cmd/evident || exit 1; done
+
+# packages makes deb and rpm for both processors; nfpm comes from the module proxy.
+packages: package-files
+	for arch in amd64 arm64; do for kind in deb rpm; do ARCH=$$arch VERSION="$${VERSION:-0.0.0}" \
+	  go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.1 package --config packaging/nfpm.yaml --packager $$kind --target dist/ || exit 1; \
+	  done; done
 
 # contract lets schemathesis attack the HTTP API; it needs Python 3 and its package registry.
 contract:

@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -447,6 +450,43 @@ func (s *testServer) evaluated(engines ...string) (ids []string) {
 	return ids
 }
 
+// stroke draws from one place of the picture to another, in shares of its sides.
+const stroke = `(() => { const c = document.querySelector("canvas"), r = c.getBoundingClientRect();
+	const p = (type, x, y) => c.dispatchEvent(new PointerEvent(type, { clientX: r.x + x * r.width, clientY: r.y + y * r.height, button: 0, pointerId: 1, bubbles: true }));
+	c.setPointerCapture = () => {};
+	p("pointerdown", %[1]g, %[2]g); p("pointermove", (%[1]g + %[3]g) / 2, (%[2]g + %[4]g) / 2); p("pointermove", %[3]g, %[4]g); p("pointerup", %[3]g, %[4]g); })()`
+
+// strokeMax is how long a region may take from the end of the stroke to its names, on a quiet machine.
+const strokeMax = 300 // milliseconds
+
+// TestBrowserStrokes measures the time from the end of a stroke until the names are there, where EVIDENT_STROKES says how many strokes.
+func TestBrowserStrokes(t *testing.T) {
+	strokes, err := strconv.Atoi(os.Getenv("EVIDENT_STROKES"))
+	if err != nil {
+		t.Skip("NOT TESTED: a time is measured on a quiet machine alone: EVIDENT_STROKES=20")
+	}
+	b := openBrowser(t)
+	s := real(t)
+	b.open(s.URL + "/region?image=" + s.id("dog-human.jpg"))
+	b.run(chromedp.WaitVisible(chromedp.CSS("canvas")), chromedp.SendKeys(chromedp.CSS("#labels"), "dog\nhuman face\ngrass\nsky"))
+	var took []float64
+	random := rand.New(rand.NewPCG(9, 300))
+	for range strokes + 1 { // the first of all loads the encoder
+		x, y := 0.6*random.Float64(), 0.6*random.Float64()
+		b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("[data-took]")?.removeAttribute("data-took"); document.querySelector(".words")?.remove()`),
+			chromedp.Evaluate[chromedp.Void](fmt.Sprintf(stroke, x, y, x+0.1+0.2*random.Float64(), y+0.1+0.2*random.Float64())),
+			chromedp.WaitReady(chromedp.CSS("[data-took]")), chromedp.WaitReady(chromedp.CSS(".words")))
+		took = append(took, value[float64](b, `Number(document.querySelector("[data-took]").dataset.took)`))
+	}
+	first := took[0]
+	took = took[1:]
+	slices.Sort(took)
+	t.Logf("%d strokes: p50 %.0f ms, most %.0f ms; the first of all %.0f ms", strokes, took[strokes/2], took[strokes-1], first)
+	if took[strokes-1] > strokeMax {
+		t.Errorf("a stroke took %.0f ms, at most %d are wanted", took[strokes-1], strokeMax)
+	}
+}
+
 // takesAlong keeps the painted regions as each of the files that the page offers.
 func (b *browser) takesAlong() {
 	b.t.Helper()
@@ -556,10 +596,6 @@ func TestBrowserRegion(t *testing.T) {
 	}
 	b.open(s.URL + "/region?image=" + s.id(name))
 	b.run(chromedp.WaitVisible(chromedp.CSS("canvas")), chromedp.SendKeys(chromedp.CSS("#labels"), "dog\nhuman face\ngrass\nsky"))
-	stroke := `(() => { const c = document.querySelector("canvas"), r = c.getBoundingClientRect();
-		const p = (type, x, y) => c.dispatchEvent(new PointerEvent(type, { clientX: r.x + x * r.width, clientY: r.y + y * r.height, button: 0, pointerId: 1, bubbles: true }));
-		c.setPointerCapture = () => {};
-		p("pointerdown", %[1]g, %[2]g); p("pointermove", (%[1]g + %[3]g) / 2, (%[2]g + %[4]g) / 2); p("pointermove", %[3]g, %[4]g); p("pointerup", %[3]g, %[4]g); })()`
 	b.run(chromedp.Click(chromedp.CSS("[data-tool=box]")),
 		chromedp.Evaluate[chromedp.Void](fmt.Sprintf(stroke, at[0], at[1], at[2], at[3])),
 		chromedp.WaitVisible(chromedp.CSS("[data-results] .bar")))

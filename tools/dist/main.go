@@ -1,6 +1,7 @@
 // Command dist builds evident for every platform it is offered on, packs each build with its licence,
-// notice and readme, and writes SHA256SUMS and the list of modules that are inside. The same sources and
-// Go version give the same bytes.
+// notice, readme and the list of modules that are inside, and writes beside each archive a bill of materials
+// (CycloneDX, by cyclonedx-gomod, which is fetched) and SHA256SUMS. The same sources and Go version give
+// the same bytes.
 //
 //	go run ./tools/dist -out dist
 package main
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,15 +35,16 @@ func main() {
 	out := flag.String("out", "dist", "folder for the archives")
 	version := flag.String("version", "devel", "part of the archives' names")
 	tags := flag.String("tags", "", "build tags; nomodels leaves the weights out")
+	bill := flag.Bool("sbom", true, "write bills of materials; the tool for it comes from the module proxy")
 	only := flag.String("only", "", "build one platform, such as linux/amd64")
 	flag.Parse()
-	if err := run(*out, *version, *tags, *only); err != nil {
+	if err := run(*out, *version, *tags, *only, *bill); err != nil {
 		fmt.Fprintln(os.Stderr, "dist:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out, version, tags, only string) error {
+func run(out, version, tags, only string, bill bool) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
@@ -62,12 +65,25 @@ func run(out, version, tags, only string) error {
 		if err != nil {
 			return fmt.Errorf("pack %s: %w", name, err)
 		}
-		sum, size, err := digest(archive)
-		if err != nil {
-			return err
+		files := []string{archive}
+		if bill {
+			file := filepath.Join(out, name+".cdx.json")
+			if err := writeBill(file, binary, version); err != nil {
+				return err
+			}
+			files = append(files, file)
 		}
-		fmt.Fprintf(&sums, "%x  %s\n", sum, filepath.Base(archive))
-		fmt.Printf("%-40s %6.1f MiB\n", filepath.Base(archive), float64(size)/(1<<20))
+		for _, file := range files {
+			sum, size, err := digest(file)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&sums, "%x  %s\n", sum, filepath.Base(file))
+			fmt.Printf("%-46s %8.2f MiB\n", filepath.Base(file), float64(size)/(1<<20))
+		}
+		if info, err := os.Stat(binary); err == nil {
+			fmt.Printf("  the program in it is %.1f MiB\n", float64(info.Size())/(1<<20))
+		}
 	}
 	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), []byte(sums.String()), 0o644)
 }
@@ -81,6 +97,19 @@ func build(binary, goos, goarch, tags string) error {
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build for %s/%s: %w\n%s", goos, goarch, err, text)
+	}
+	return nil
+}
+
+// billTool writes bills of materials.
+const billTool = "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0"
+
+// writeBill lists what is in a program, as CycloneDX.
+func writeBill(file, binary, version string) error {
+	cmd := exec.Command("go", "run", billTool, "bin", "-json", "-noserial", "-version", version, "-output", file, binary)
+	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+strconv.FormatInt(made.Unix(), 10))
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("list what is in %s (-sbom=false leaves it out): %w\n%s", binary, err, text)
 	}
 	return nil
 }
