@@ -63,7 +63,8 @@ type Index struct {
 	opts    Options
 	storage storage
 
-	adding sync.Mutex
+	adding    sync.Mutex
+	lastPhoto lastPhoto
 
 	models *loadedModels
 

@@ -1,13 +1,17 @@
 package evident
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"image"
 	"io"
+	"os"
+	"sync"
 
 	"evident/internal/heatmap"
 	"evident/internal/picture"
+	"evident/store"
 )
 
 // ReadPhoto reads a picture from a stream, as [OpenPhoto] reads a file.
@@ -41,12 +45,51 @@ func (x *Index) Photo(ctx context.Context, path string, o PhotoOptions) (*Photo,
 	if d.Picture == nil {
 		return nil, fmt.Errorf("look at %s: %w", path, ErrNotImage)
 	}
-	photo, err := OpenPhoto(full, o)
+	photo, err := x.lastPhoto.open(full, o)
 	if err != nil {
 		return nil, err
 	}
 	photo.Path = d.source.Path
 	return photo, nil
+}
+
+// lastPhoto keeps the picture that was read last: who paints on one asks about it again with every stroke.
+type lastPhoto struct {
+	mu    sync.Mutex
+	path  string
+	stat  store.FileStat
+	photo *Photo
+}
+
+// lastPixelsMax is how many pixels a picture may have to be kept: 48 MB of them.
+const lastPixelsMax = 16 << 20
+
+// open returns a picture that is the caller's own, but for its pixels, which nobody changes.
+func (l *lastPhoto) open(path string, o PhotoOptions) (*Photo, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return OpenPhoto(path, o) // which says what is wrong
+	}
+	l.mu.Lock()
+	kept := l.photo
+	if l.path != path || !l.stat.Same(info) {
+		kept = nil
+	}
+	l.mu.Unlock()
+	if kept == nil || kept.Width*kept.Height > cmp.Or(o.PixelsMax, PixelsMax) {
+		read, err := OpenPhoto(path, o)
+		if err != nil {
+			return nil, err
+		}
+		kept = read
+	}
+	if kept.Width*kept.Height <= lastPixelsMax {
+		l.mu.Lock()
+		l.path, l.stat, l.photo = path, store.NewFileStat(info), kept
+		l.mu.Unlock()
+	}
+	own := *kept
+	return &own, nil
 }
 
 // Image returns the picture for display, its longest side at most sideMax pixels; 0 keeps its size.

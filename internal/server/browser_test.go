@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
@@ -368,12 +367,7 @@ func TestBrowserAccess(t *testing.T) {
 		scheme string
 		width  int64
 	}{{"light", 1440}, {"dark", 390}} {
-		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}},
-		}); err != nil {
-			t.Fatal(err)
-		}
-		b.run(chromedp.EmulateViewport(look.width, 900))
+		b.as(look.scheme, look.width)
 		for name, url := range screens {
 			b.open(url)
 			checked++

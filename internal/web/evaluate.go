@@ -32,6 +32,8 @@ type Run struct {
 	Figures []Figure
 	Items   []api.EvaluationItem // the first that are not exactly right
 	Wrong   int                  // all of these
+	// Compared says that figures have baselines.
+	Compared bool
 }
 
 // Figure is a metric of one evaluation.
@@ -118,9 +120,15 @@ func NewRun(e *api.Evaluation, names []string) *Run {
 				f.Baselines = append(f.Baselines, fmt.Sprintf("%s %.1f", strings.ReplaceAll(baseline, "_", " "), b))
 			}
 		}
+		r.Compared = r.Compared || len(f.Baselines) > 0
 		r.Figures = append(r.Figures, f)
 	}
 	return r
+}
+
+// signed writes a difference with its sign, a minus as wide as a plus.
+func signed(difference float64) string {
+	return strings.Replace(fmt.Sprintf("%+.1f", difference), "-", "−", 1)
 }
 
 // NewRunChange shows how one evaluation differs from another.
@@ -129,7 +137,7 @@ func NewRunChange(now, before RunRow, c *api.EvaluationComparison) *RunChange {
 	for _, m := range c.Metrics {
 		f := FigureChange{
 			Name: metricName(m.Name), Value: fmt.Sprintf("%.1f", m.Value), Was: fmt.Sprintf("%.1f", m.Was),
-			Difference: fmt.Sprintf("%+.1f", m.Value-m.Was),
+			Difference: signed(m.Value - m.Was),
 		}
 		if m.Interval != nil {
 			f.Interval, f.Sure = interval(*m.Interval), m.Interval[0] > 0 || m.Interval[1] < 0

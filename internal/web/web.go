@@ -74,8 +74,9 @@ type Pages struct{ byView map[string]*template.Template }
 // Load reads the templates.
 func Load() (*Pages, error) {
 	functions := template.FuncMap{
-		"number": number, "size": Size, "task": TaskWords, "at": at,
-		"percent": func(share float64) float64 { return 100 * share },
+		"number": number, "size": Size, "task": TaskWords, "at": at, "minutes": minutes,
+		"megapixels": func(pixels int) string { return strconv.FormatFloat(float64(pixels)/1e6, 'f', 1, 64) },
+		"percent":    func(share float64) float64 { return 100 * share },
 	}
 	layout, err := template.New("layout").Funcs(functions).ParseFS(templateFiles, "templates/layout.html")
 	if err != nil {

@@ -102,6 +102,14 @@ async function copy(button) {
 }
 enliven(document);
 
+// A picture is as large as its place, small ones too: they are looked at, and painted on.
+for (const figure of $$("[data-stage]")) {
+  const image = $("img", figure), width = image.getAttribute("width"), height = image.getAttribute("height");
+  figure.dataset.fit = `min(100%, ${(74 * width) / height}vh, ${Math.max(width, 720)}px)`;
+  figure.style.width = figure.dataset.fit;
+  figure.classList.add("fitted");
+}
+
 // Keys.
 const keys = $("#keys");
 const opener = $("#keys-open");

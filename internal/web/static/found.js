@@ -93,11 +93,17 @@ export function newCard(name, { image, width, height }, showHeat) {
     return button;
   }
 
+  // Steps come faster than a screen shows them: the newest is drawn, once a frame.
+  let drawing = 0;
+  function drawNewest() {
+    drawing ||= requestAnimationFrame(() => { drawing = 0; drawStep(steps.length - 1); });
+  }
+
   return {
     element: card,
     step(at, region) {
       steps.push({ step: at.step, of: at.steps, region });
-      if (!matchMedia("(prefers-reduced-motion: reduce)").matches || at.step === at.steps) drawStep(steps.length - 1);
+      if (!matchMedia("(prefers-reduced-motion: reduce)").matches || at.step === at.steps) drawNewest();
     },
     found(region, index) {
       bars.append(...region.labels.map(bar));
@@ -105,6 +111,7 @@ export function newCard(name, { image, width, height }, showHeat) {
       fit.append(mapButton(region.heat));
       bars.append(fit);
       if (region.similar?.length) bars.append(element("h3", "between", "Pictures that show the same"), tiles(region.similar, index));
+      cancelAnimationFrame(drawing);
       if (!steps.length) { live.remove(); return; }
       drawStep(steps.length - 1);
       slider.max = slider.value = steps.length;

@@ -170,12 +170,9 @@ function start() {
   }, { passive: false });
 
   function zoomBy(factor) {
-    const image = $("img");
     zoom = Math.max(1, Math.min(8, zoom * factor));
-    stage.style.width = zoom === 1 ? "" : `${zoom * 100}%`;
+    stage.style.width = `calc(${stage.dataset.fit} * ${zoom})`;
     stage.style.maxWidth = zoom === 1 ? "" : "none";
-    image.style.width = zoom === 1 ? "" : "100%";
-    image.style.maxHeight = zoom === 1 ? "" : "none";
     say(`${Math.round(zoom * 100)} %`);
   }
 
