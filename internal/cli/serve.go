@@ -76,7 +76,8 @@ what runs.`,
 	f.Int64Var(&o.bodyMiB, "max-body", 32, "largest body of a request, in MiB")
 	f.IntVar(&o.pixels, "max-pixels", evident.PixelsMax, "larger pictures are refused, undecoded")
 	f.IntVar(&o.computations, "computations", 0, "at the same time; 0 is one a core")
-	f.IntVar(&o.queue, "queue", 0, fmt.Sprintf("computations that may wait, more are turned away; 0 is %d for each that runs", service.WaitingEach))
+	f.IntVar(&o.queue, "queue", 0, fmt.Sprintf("computations that may wait, more are turned away; 0 is %d for each that runs, at least %d",
+		service.WaitingEach, service.WaitingLeast))
 	f.DurationVar(&o.timeout, "request-timeout", time.Minute, "a request may take")
 	f.DurationVar(&o.patience, "shutdown-timeout", 30*time.Second, "requests that run are finished for at most")
 	f.StringVar(&o.keep, "keep", "",

@@ -117,6 +117,7 @@ func (b *browser) shot(name string) {
 		return
 	}
 	b.run(chromedp.Evaluate[chromedp.Void](`scrollTo(0, 0)`)) // what sticks stands at its place
+	value[bool](b, `Promise.allSettled([...document.images].map((i) => { i.loading = "eager"; return i.decode(); })).then(() => true)`)
 	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.t.Fatal(err)

@@ -38,7 +38,7 @@ type Options struct {
 	PixelsMax      int           // of a picture; 0 means [evident.PixelsMax]
 	BodyMax        int64         // bytes of a request; 0 means 32 MiB
 	Computations   int           // at the same time; 0 means one a core
-	QueueMax       int           // computations that may wait; 0 means [WaitingEach] for each of Computations
+	QueueMax       int           // computations that may wait; 0 means [WaitingEach] for each of Computations, at least [WaitingLeast]
 	RequestTimeout time.Duration // 0 means 60 s
 
 	Now     func() time.Time // the clock; nil means time.Now
@@ -46,8 +46,12 @@ type Options struct {
 }
 
 // WaitingEach is how many computations may wait for each that runs. So many that a burst is served, and so few that who
-// waits gets the answer while still wanting it: see ADR 0055.
-const WaitingEach = 4
+// waits gets the answer while still wanting it: see ADR 0055. On few cores WaitingLeast may: a browser asks for so many
+// pictures of a page at once.
+const (
+	WaitingEach  = 4
+	WaitingLeast = 6
+)
 
 // Index is an index under a name.
 type Index struct {
@@ -92,7 +96,7 @@ func New(o Options) (*Service, error) {
 	o.PixelsMax = cmp.Or(o.PixelsMax, evident.PixelsMax)
 	o.BodyMax = cmp.Or(o.BodyMax, 32<<20)
 	o.Computations = cmp.Or(o.Computations, runtime.GOMAXPROCS(0))
-	o.QueueMax = cmp.Or(o.QueueMax, WaitingEach*o.Computations)
+	o.QueueMax = cmp.Or(o.QueueMax, max(WaitingLeast, WaitingEach*o.Computations))
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now

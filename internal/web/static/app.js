@@ -110,6 +110,16 @@ for (const figure of $$("[data-stage]")) {
   figure.classList.add("fitted");
 }
 
+// A picture that a busy server turned away is asked for again.
+function again(image) {
+  const tries = Number(image.dataset.tries ?? 0);
+  if (tries === 3) return;
+  image.dataset.tries = tries + 1;
+  setTimeout(() => { image.src = image.getAttribute("src"); }, 2000);
+}
+document.addEventListener("error", ({ target }) => { if (target.tagName === "IMG") again(target); }, true);
+for (const image of $$("img[src]")) if (image.complete && !image.naturalWidth) again(image);
+
 // Keys.
 const keys = $("#keys");
 const opener = $("#keys-open");
