@@ -18,60 +18,61 @@ import (
 // new folder needs a line here.
 var floors = map[string]float64{
 	"cmd": 9, "tools": 9, "bench": 9,
-	"bench/heldout":        8, // questions the other benches choose on
-	"bench/turns":          8, // what our sides of comparisons have in common
-	"bench/chart":          8, // diagrams of what benches measured
-	"internal/cli":         8,
-	"internal/lucenecheck": 8, // tests only: compares bm25 with Lucene
-	"internal/mcp":         7.5,
-	"internal/server":      7.6,
-	"internal/service":     7.4,
-	".":                    7, // package evident
-	"client":               2,
-	"internal/openapi":     2,
-	"internal/web":         2,
-	"api":                  1,
-	"mix":                  6,
-	"efficientqa":          6,
-	"store":                5,
-	"store/weaviate":       5.2, // the same on a cluster; the types are those of store
-	"legrad":               6,
-	"maskinversion":        6.5, // moves vectors by LeGrad's maps
-	"model":                5,
-	"model/bert":           4,
-	"model/vit":            4.2, // towers, of which the models around it are made
-	"model/clip":           4.4,
-	"model/siglip":         4.6,
-	"model/caption":        4.4,
-	"bm25":                 4,
-	"vector":               4,
-	"document":             4,
-	"nn":                   3,
-	"internal/extract":     3,
-	"internal/tokenize":    3,
-	"internal/weights":     3,
-	"internal/readertest":  4, // tests only: a small model
-	"internal/goldentest":  4, // tests only: what references computed
-	"internal/visiontest":  6, // tests only: the vision-language model and its golden values
-	"internal/kernel":      2,
-	"internal/picture":     2,
-	"internal/pack":        2,
-	"internal/mapped":      1,
-	"internal/cells":       1,
-	"internal/filelock":    1,
-	"internal/durable":     1,
-	"internal/archive":     2,
-	"internal/faultdisk":   2, // tests only: a disk on which things go wrong
-	"internal/hub":         2,
-	"internal/heatmap":     4,
-	"internal/hub/hubtest": 1, // tests only: a model hub
-	"internal/generator":   5,
-	"internal/mask":        1,
-	"internal/region":      6.8, // puts methods beside MaskInversion
-	"models":               1,
-	"eval":                 2, // knows no model and no index: it judges through interfaces
-	"eval/photos":          2,
-	"eval/viewer":          7, // puts models and methods before it
+	"bench/heldout":         8, // questions the other benches choose on
+	"bench/turns":           8, // what our sides of comparisons have in common
+	"bench/chart":           8, // diagrams of what benches measured
+	"internal/cli":          8,
+	"internal/lucenecheck":  8, // tests only: compares bm25 with Lucene
+	"internal/mcp":          7.5,
+	"internal/server":       7.6,
+	"internal/service":      7.4,
+	".":                     7, // package evident
+	"client":                2,
+	"internal/openapi":      2,
+	"internal/web":          2,
+	"api":                   1,
+	"mix":                   6,
+	"efficientqa":           6,
+	"store":                 5,
+	"store/weaviate":        5.2, // the same on a cluster; the types are those of store
+	"legrad":                6,
+	"maskinversion":         6.5, // moves vectors by LeGrad's maps
+	"model":                 5,
+	"model/bert":            4,
+	"model/vit":             4.2, // towers, of which the models around it are made
+	"model/clip":            4.4,
+	"model/siglip":          4.6,
+	"model/caption":         4.4,
+	"bm25":                  4,
+	"vector":                4,
+	"document":              4,
+	"nn":                    3,
+	"internal/extract":      3,
+	"internal/tokenize":     3,
+	"internal/weights":      3,
+	"internal/readertest":   4, // tests only: a small model
+	"internal/goldentest":   4, // tests only: what references computed
+	"internal/visiontest":   6, // tests only: the vision-language model and its golden values
+	"internal/kernel":       2,
+	"internal/picture":      2,
+	"internal/pack":         2,
+	"internal/mapped":       1,
+	"internal/cells":        1,
+	"internal/filelock":     1,
+	"internal/durable":      1,
+	"internal/archive":      2,
+	"internal/faultdisk":    2, // tests only: a disk on which things go wrong
+	"internal/unprivileged": 1, // tests only: root without its power over files
+	"internal/hub":          2,
+	"internal/heatmap":      4,
+	"internal/hub/hubtest":  1, // tests only: a model hub
+	"internal/generator":    5,
+	"internal/mask":         1,
+	"internal/region":       6.8, // puts methods beside MaskInversion
+	"models":                1,
+	"eval":                  2, // knows no model and no index: it judges through interfaces
+	"eval/photos":           2,
+	"eval/viewer":           7, // puts models and methods before it
 }
 
 // vagueNames say nothing about what a package answers for.

@@ -17,6 +17,7 @@ import (
 
 	"evident/internal/hub/hubtest"
 	"evident/internal/readertest"
+	"evident/internal/unprivileged"
 	"evident/models"
 	"evident/store"
 )
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 //
 //	exitcode N program args…   run the program, which must end with code N
 //	[builtin]                  a condition: the program has its models built in
-//	[root]                     a condition: permissions of files are no obstacle
+//	unprivileged               obey permissions of files from here on, also as root; skips where that cannot be
 //	lock DIR                   hold the index DIR as another writer would, until the end
 //	hub [TOKEN]                a model hub with the model org/name, which demands TOKEN
 //	makefile FILE N WHAT       make a file of N MiB, N words, or N bytes of junk, or a PNG of N x N pixels
@@ -64,9 +65,6 @@ func TestScripts(t *testing.T) {
 			return writePictures(env.WorkDir)
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "root" {
-				return os.Geteuid() == 0, nil
-			}
 			model, known := map[string]string{
 				"builtin": models.Fast, "phrases": models.Phrase, "captions": models.Captions,
 			}[name]
@@ -78,6 +76,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exitcode": exitcode, "makefile": makefile, "lock": lock, "hub": startHub,
+			"unprivileged": layDown,
 		},
 	})
 }
@@ -98,6 +97,17 @@ func exitcode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// layDown lets root be as anybody else.
+func layDown(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: unprivileged")
+	}
+	if err := unprivileged.Here(); err != nil {
+		ts.Logf("NOT TESTED: %v", err)
+		ts.Fatalf("%v", err)
 	}
 }
 
