@@ -24,9 +24,9 @@ type engine struct {
 
 // measured is an engine at a size.
 type measured struct {
-	indexed  // the fastest of several
-	Passages int
-	times    timings // by what was asked for: each question's least time in ns
+	indexed          // the fastest of several
+	Passages int     `json:"passages"`
+	Times    timings `json:"times"` // by what was asked for: each question's least time in ns
 }
 
 type timings map[string][]int64
@@ -34,15 +34,12 @@ type timings map[string][]int64
 // sizes by engine are measured at.
 type measurements map[int]map[string]*measured
 
-// compare measures all engines at all sizes and prints tables.
+// compare measures all engines at some sizes and prints tables. What was measured at a size is kept in a file, so that
+// sizes can be measured one after the other, and indexes that are there searched again.
 func compare(o *options) error {
-	self, err := os.Executable()
+	engines, err := o.engines()
 	if err != nil {
 		return err
-	}
-	engines := []engine{{"evident", []string{self}}}
-	if o.lucene != "" {
-		engines = append(engines, engine{"Lucene", strings.Fields(o.lucene)})
 	}
 	sizes, err := numbers(o.sizes)
 	if err != nil {
@@ -52,33 +49,68 @@ func compare(o *options) error {
 	if err != nil {
 		return err
 	}
-	all := measurements{}
 	for _, n := range sizes {
-		if all[n], err = compareAt(o, engines, n); err != nil {
+		at, err := compareAt(o, engines, n)
+		if err != nil {
 			return err
 		}
-		if !o.keep {
-			printIndexed(n, engines, all[n])
+		printIndexed(n, engines, at)
+		printTimes(n, engines, at, asked)
+		encoded, err := json.Marshal(at)
+		if err != nil {
+			return err
 		}
-		printTimes(n, engines, all[n], asked)
+		if err := os.WriteFile(o.measured(n), encoded, 0o644); err != nil {
+			return err
+		}
 	}
-	if o.plot == "" {
-		return nil
+	return nil
+}
+
+func (o *options) engines() ([]engine, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
-	return plot(o.plot, engines, sizes, all, asked)
+	engines := []engine{{"evident", []string{self}}}
+	if o.lucene != "" {
+		engines = append(engines, engine{"Lucene", strings.Fields(o.lucene)})
+	}
+	return engines, nil
+}
+
+// measured is the file of what was measured at a size.
+func (o *options) measured(n int) string {
+	return filepath.Join(o.work, fmt.Sprintf("measured-%d.json", n))
+}
+
+func readMeasured(o *options, n int) (map[string]*measured, error) {
+	content, err := os.ReadFile(o.measured(n))
+	if err != nil {
+		return nil, err
+	}
+	at := map[string]*measured{}
+	return at, json.Unmarshal(content, &at)
 }
 
 // compareAt lets the engines take turns at one size.
 func compareAt(o *options, engines []engine, n int) (map[string]*measured, error) {
+	if o.keep {
+		at, err := readMeasured(o, n)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range engines {
+			at[e.name].Times = timings{}
+		}
+		return at, search(o, engines, n, at)
+	}
 	at := map[string]*measured{}
 	for _, e := range engines {
-		at[e.name] = &measured{Passages: n, times: timings{}}
+		at[e.name] = &measured{Passages: n, Times: timings{}}
 	}
 	for round := range o.rounds {
 		for _, e := range engines {
-			if o.keep {
-				continue
-			}
 			made, err := index(o, e, n)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d passages: %w", e.name, n, err)
@@ -148,14 +180,14 @@ func search(o *options, engines []engine, n int, at map[string]*measured) error 
 				if round < warming {
 					continue
 				}
-				best := at[e.name].times[work]
+				best := at[e.name].Times[work]
 				if best == nil {
 					best = times
 				}
 				for q, t := range times {
 					best[q] = min(best[q], t)
 				}
-				at[e.name].times[work] = best
+				at[e.name].Times[work] = best
 			}
 		}
 	}
@@ -267,11 +299,11 @@ func printTimes(n int, engines []engine, at map[string]*measured, asked []questi
 		for _, work := range works {
 			for _, kind := range kinds {
 				for _, share := range []float64{0.5, 0.99} {
-					them := quantile(at[e.name].times[work], asked, kind, share)
+					them := quantile(at[e.name].Times[work], asked, kind, share)
 					if i < len(engines) {
 						fmt.Printf("| %.0f ", them/1e3)
 					} else {
-						fmt.Printf("| %.2f ", quantile(at[engines[0].name].times[work], asked, kind, share)/them)
+						fmt.Printf("| %.2f ", quantile(at[engines[0].name].Times[work], asked, kind, share)/them)
 					}
 				}
 			}

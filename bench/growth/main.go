@@ -3,7 +3,8 @@
 // Command growth measures how an index grows, beside Lucene in the same run; bench/growth/run does all of it.
 //
 //	growth texts     -qa DIR -n N -work DIR
-//	growth compare   -work DIR -lucene COMMAND [-sizes N,N,…] [-rounds N] [-keep] [-plot FILE]
+//	growth compare   -work DIR -lucene COMMAND [-sizes N,N,…] [-rounds N] [-keep]
+//	growth plot      -work DIR -plot FILE [-sizes N,N,…]
 //	growth readers   -work DIR -n N
 //	growth reopen    -work DIR -n N
 //	growth index|search …   what compare runs as processes of their own
@@ -39,7 +40,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("growth: ")
 	if len(os.Args) < 2 {
-		log.Fatal("usage: growth texts|compare|readers|reopen …")
+		log.Fatal("usage: growth texts|compare|plot|readers|reopen …")
 	}
 	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		log.Fatal(err)
@@ -69,7 +70,7 @@ func run(command string, args []string) error {
 	flags.IntVar(&o.n, "n", 1_000_000, "passages")
 	flags.IntVar(&o.rounds, "rounds", 3, "turns of indexing; there are four times as many of searching")
 	flags.IntVar(&o.questions, "questions", 500, "questions of each of the two kinds")
-	flags.BoolVar(&o.keep, "keep", false, "only search, in the indexes that are there")
+	flags.BoolVar(&o.keep, "keep", false, "only search, in the indexes that compare has made before")
 	_ = flags.Parse(args)
 	switch command {
 	case "texts":
@@ -79,6 +80,8 @@ func run(command string, args []string) error {
 		return writeQuestions(o.questionS(), o.qa, o.questions)
 	case "compare":
 		return compare(&o)
+	case "plot":
+		return plot(&o)
 	case "readers":
 		return readers(&o)
 	case "reopen":

@@ -4,8 +4,23 @@ package main
 
 import "evident/bench/chart"
 
-// plot draws what grows with the number of passages.
-func plot(path string, engines []engine, sizes []int, all measurements, asked []question) error {
+// plot draws what compare has measured at some sizes.
+func plot(o *options) error {
+	engines := []engine{{name: "evident"}, {name: "Lucene"}}
+	sizes, err := numbers(o.sizes)
+	if err != nil {
+		return err
+	}
+	asked, err := readQuestions(o.questionS())
+	if err != nil {
+		return err
+	}
+	all := measurements{}
+	for _, n := range sizes {
+		if all[n], err = readMeasured(o, n); err != nil {
+			return err
+		}
+	}
 	fields := []chart.Field{
 		{Title: "bytes a passage"}, {Title: "CPU s of indexing"}, {Title: "sentences, best 10: µs"}, {Title: "words, best 10: µs"},
 	}
@@ -24,11 +39,11 @@ func plot(path string, engines []engine, sizes []int, all measurements, asked []
 				name  string
 				share float64
 			}{{"p50", 0.5}, {"p99", 0.99}} {
-				l := line(func(m *measured) float64 { return quantile(m.times[works[0]], asked, kind, q.share) / 1e3 })
+				l := line(func(m *measured) float64 { return quantile(m.Times[works[0]], asked, kind, q.share) / 1e3 })
 				l.Name += " " + q.name
 				fields[2+i].Lines = append(fields[2+i].Lines, l)
 			}
 		}
 	}
-	return chart.Write(path, fields)
+	return chart.Write(o.plot, fields)
 }
