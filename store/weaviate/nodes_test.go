@@ -40,8 +40,8 @@ func startNodes(t *testing.T, n int, settings ...string) []*node {
 	if binary == "" {
 		t.Skip(`NOT TESTED: EVIDENT_WEAVIATE names no server; run "make cluster"`)
 	}
-	gossip, raft := freePairs(t, n), freePairs(t, n)
-	rest, grpc := freePairs(t, n), freePairs(t, n)
+	ports := freePairs(t, 4*n) // in one call, or a later one might return what an earlier one has
+	gossip, raft, rest, grpc := ports[:n], ports[n:2*n], ports[2*n:3*n], ports[3*n:]
 	var join, members []string
 	for i := range n {
 		join = append(join, fmt.Sprintf("localhost:%d", gossip[i]))
