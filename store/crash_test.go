@@ -1,16 +1,14 @@
 package store
 
 import (
-	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"evident/internal/faultdisk"
 )
 
 // What a child process does is told in its environment: crashDir names the index it writes to until it
@@ -19,9 +17,6 @@ const (
 	crashDir = "EVIDENT_TEST_CRASH_DIR"
 	readDir  = "EVIDENT_TEST_READ_DIR"
 )
-
-// killsEnv is how often the writing process is killed; the ordinary number is small.
-const killsEnv = "EVIDENT_TEST_KILLS"
 
 func TestMain(m *testing.M) {
 	child := map[string]func(string) error{crashDir: writeForever, readDir: readForever}
@@ -97,12 +92,7 @@ func writeForever(dir string) error {
 // while it writes, commits and merges. What it had acknowledged must be there, whole, and opened within a
 // second; at most the one commit after that may be there too.
 func TestKilledWriterLosesNothingCommitted(t *testing.T) {
-	rounds := 10
-	if n, err := strconv.Atoi(os.Getenv(killsEnv)); err == nil {
-		rounds = n
-	} else if testing.Short() {
-		t.Skip("killing a process again and again takes seconds: left out by -short; " + killsEnv + "=N does it N times")
-	}
+	rounds := faultdisk.Kills(t)
 	s := create(t)
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -111,7 +101,7 @@ func TestKilledWriterLosesNothingCommitted(t *testing.T) {
 	for round := range rounds {
 		after := random.IntN(4) // commits; at 0 it may not even have begun
 		pause := time.Duration(random.IntN(20_000)) * time.Microsecond
-		acknowledged = max(acknowledged, killWriter(t, s.Dir(), after, pause))
+		acknowledged = max(acknowledged, faultdisk.KillWriter(t, crashDir+"="+s.Dir(), after, pause))
 		reopened := opening.open(t, s.Dir())
 		n := checkCrashed(t, reopened, acknowledged)
 		more += n - acknowledged
@@ -171,42 +161,4 @@ func checkCrashed(t *testing.T, s *Store, acknowledged int) int {
 		}
 	}
 	return commits
-}
-
-// killWriter runs a writing process, kills it some time after so many commits, and returns the last
-// commit that it acknowledged, or 0.
-func killWriter(t *testing.T, dir string, commits int, pause time.Duration) int {
-	t.Helper()
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), crashDir+"="+dir)
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	last, seen := 0, 0
-	lines := bufio.NewScanner(out)
-	note := func() {
-		n, err := strconv.Atoi(lines.Text())
-		if err != nil {
-			_ = child.Process.Kill()
-			t.Fatalf("the writing process: %s", strings.TrimSpace(lines.Text()))
-		}
-		last = n
-		seen++
-	}
-	for seen < commits && lines.Scan() {
-		note()
-	}
-	time.Sleep(pause)
-	if err := child.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	for lines.Scan() { // what it said before it died
-		note()
-	}
-	_ = child.Wait() // it was killed
-	return last
 }
