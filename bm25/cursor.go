@@ -19,8 +19,7 @@ type cursor struct {
 
 	block     int    // the block it stands in, or has skipped to
 	blockLast uint32 // highest document of that block
-	bounded   int    // the block for which bound holds, -1 for none
-	bound     float32
+	bounds    [boundsKept]blockBound
 
 	opened int // the block in packed and docs, -1 for none
 	packed packedBlock
@@ -29,10 +28,20 @@ type cursor struct {
 	tfs    [inlineMax]uint32 // of a short list
 }
 
+// boundsKept is how many bounds of blocks are remembered: windows overlap.
+const boundsKept = 8
+
+// blockBound is the highest score in a block; its number is one higher, so that 0 is none.
+type blockBound struct {
+	number int32
+	bound  float32
+}
+
 // reset begins to walk a list.
 func (c *cursor) reset(pl *partList, w weight, codes []byte) {
 	c.list, c.weight, c.term = pl.list, w, pl.term
-	c.broken, c.doc, c.on, c.block, c.bounded, c.opened, c.at = false, 0, false, 0, -1, -1, 0
+	c.broken, c.doc, c.on, c.block, c.opened, c.at = false, 0, false, 0, -1, 0
+	c.bounds = [boundsKept]blockBound{}
 	c.blockLast = c.list.last(0)
 	if c.list.inline == nil {
 		c.limit = boundOf(c.list.impacts, w)
@@ -45,7 +54,7 @@ func (c *cursor) reset(pl *partList, w weight, codes []byte) {
 	for i, doc := range c.docs[:n] {
 		c.limit = max(c.limit, w.score(c.tfs[i], codes[doc]))
 	}
-	c.bounded, c.bound = 0, c.limit
+	c.bounds[0] = blockBound{1, c.limit}
 }
 
 // tf is the term frequency at doc, where the cursor must be on.
@@ -101,13 +110,19 @@ func (c *cursor) pass(target uint32) {
 
 // blockLimit is the highest score in the block; past the end it is zero.
 func (c *cursor) blockLimit() float32 {
-	if c.bounded != c.block {
-		c.bounded, c.bound = c.block, 0
-		if c.block < c.list.blocks() {
-			c.bound = c.list.bound(c.block, c.weight)
-		}
+	if c.block >= c.list.blocks() {
+		return 0
 	}
-	return c.bound
+	return c.boundAt(c.block)
+}
+
+// boundAt is the highest score in a block.
+func (c *cursor) boundAt(block int) float32 {
+	b := &c.bounds[block%boundsKept]
+	if b.number != int32(block+1) {
+		*b = blockBound{int32(block + 1), c.list.bound(block, c.weight)}
+	}
+	return b.bound
 }
 
 // windowBlocks is how many blocks are looked at to bound the scores of a stretch of documents.
@@ -124,7 +139,7 @@ func (c *cursor) limitWithin(from, to uint32) float32 {
 		if block-c.block >= windowBlocks || limit == c.limit {
 			return c.limit
 		}
-		limit, last = max(limit, c.list.bound(block, c.weight)), c.list.last(block)
+		limit, last = max(limit, c.boundAt(block)), c.list.last(block)
 	}
 	return limit
 }
@@ -147,6 +162,11 @@ func (c *cursor) seek(target uint32) {
 	at, n := c.at, c.packed.n
 	for at+8 <= n && c.docs[at+7] < target {
 		at += 8
+	}
+	if at+8 <= n { // without branches: which of the eight it is cannot be foreseen
+		for _, doc := range c.docs[at : at+8 : at+8] {
+			at += int((uint64(doc) - uint64(target)) >> 63)
+		}
 	}
 	for at < n && c.docs[at] < target {
 		at++

@@ -282,10 +282,16 @@ func (l *list) open(block int) (b packedBlock, ok bool) {
 // docs unpacks the documents. It reports false where they do not end as the table says.
 func (b *packedBlock) docs(docs *[blockLen]uint32) bool {
 	if b.gapWidth == asBitmap {
-		n := 0
-		for i, bits8 := range b.gaps {
-			for ; bits8 != 0; bits8 &= bits8 - 1 {
-				docs[n&(blockLen-1)] = b.base + uint32(8*i+bits.TrailingZeros8(bits8))
+		n, i := 0, 0
+		for ; i+8 <= len(b.gaps); i += 8 {
+			for set := binary.LittleEndian.Uint64(b.gaps[i:]); set != 0; set &= set - 1 {
+				docs[n&(blockLen-1)] = b.base + uint32(8*i+bits.TrailingZeros64(set))
+				n++
+			}
+		}
+		for ; i < len(b.gaps); i++ {
+			for set := b.gaps[i]; set != 0; set &= set - 1 {
+				docs[n&(blockLen-1)] = b.base + uint32(8*i+bits.TrailingZeros8(set))
 				n++
 			}
 		}
@@ -298,17 +304,31 @@ func (b *packedBlock) docs(docs *[blockLen]uint32) bool {
 
 // unpackRising is [unpack] of gaps: it writes the numbers they lead to from base on, and returns the last.
 func unpackRising(dst []uint32, src []byte, width int, base uint32) uint64 {
-	next := uint64(base)
+	next := uint64(base) - 1 // every gap leads one further
 	mask := uint64(1)<<width - 1
-	at := 0
-	for i := range dst {
-		next += binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7) & mask
+	i, at := 0, 0
+	if width <= fourInWord {
+		for ; i+4 <= len(dst); i += 4 {
+			four := binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7)
+			first := next + 1 + four&mask
+			second := first + 1 + four>>width&mask
+			third := second + 1 + four>>(2*width)&mask
+			next = third + 1 + four>>(3*width)&mask
+			to := dst[i : i+4 : i+4]
+			to[0], to[1], to[2], to[3] = uint32(first), uint32(second), uint32(third), uint32(next)
+			at += 4 * width
+		}
+	}
+	for ; i < len(dst); i++ {
+		next += 1 + binary.LittleEndian.Uint64(src[at>>3:])>>(at&7)&mask
 		dst[i] = uint32(next)
-		next++
 		at += width
 	}
-	return next - 1
+	return next
 }
+
+// fourInWord is the largest width of which four values lie in eight bytes, wherever in the first of them they begin.
+const fourInWord = 14
 
 // tf is the term frequency of the i-th posting.
 func (b *packedBlock) tf(i int) uint32 {
@@ -350,7 +370,7 @@ func boundOf(data []byte, w weight) float32 {
 	if len(data) == 0 {
 		return w.value
 	}
-	best, at := float32(0), 1
+	most, at := float32(0), 1
 	for range data[0] {
 		if at+2 > len(data) {
 			return w.value
@@ -365,9 +385,9 @@ func boundOf(data []byte, w weight) float32 {
 			tf = value
 			at += n - 1
 		}
-		best = max(best, w.score(uint32(tf), code))
+		most = max(most, float32(float32(uint32(tf))*w.inverse[code]))
 	}
-	return best
+	return w.saturate(most)
 }
 
 // impactsLen is the number of bytes that the impacts at the front of data take.

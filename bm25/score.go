@@ -110,5 +110,8 @@ type weight struct {
 // written as Lucene writes it, value - value/(1 + tf·inverse), which in float32 never falls when
 // tf grows and never rises when the length does. The bounds of the pruned search rely on that.
 func (w weight) score(tf uint32, code byte) float32 {
-	return w.value - w.value/(1+float32(float32(tf)*w.inverse[code]))
+	return w.saturate(float32(float32(tf) * w.inverse[code]))
 }
+
+// saturate is the share of a term that occurs so many times norm.
+func (w weight) saturate(times float32) float32 { return w.value - w.value/(1+times) }

@@ -2,6 +2,8 @@ package bm25
 
 import (
 	"cmp"
+	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -30,7 +32,7 @@ func (x *Index) SearchTerms(terms []string, k int) ([]Hit, error) {
 	if err != nil || len(query) == 0 {
 		return nil, err
 	}
-	best := &collector{k: min(k, int(x.live)), threshold: -1}
+	best := &collector{k: min(k, int(x.live)), threshold: -1, floor: -1}
 	m, _ := x.spare.Get().(*maxScore)
 	if m == nil {
 		m = new(maxScore)
@@ -52,6 +54,7 @@ type collector struct {
 	k         int
 	heap      []Hit
 	threshold float32 // only a score above it can enter; below 0 while there is room
+	floor     float64 // of sums: see canWin
 }
 
 func worse(a, b Hit) bool { return a.Score < b.Score || a.Score == b.Score && a.Doc > b.Doc }
@@ -71,6 +74,7 @@ func (c *collector) offer(h Hit) {
 	}
 	if len(c.heap) == c.k {
 		c.threshold = c.heap[0].Score
+		c.floor = float64(c.threshold) * (1 - slack)
 	}
 }
 
@@ -150,16 +154,20 @@ type window struct {
 }
 
 func (w *window) add(doc uint32, share float32) {
-	at := doc - w.start
+	at := (doc - w.start) % windowLen
 	w.sums[at] += float64(share)
 	w.set[at/64] |= 1 << (at % 64)
 }
 
 // slack makes up for the rounding of float64 sums of bounds.
-const slack = 1 + 1e-12
+const slack = 1e-12
 
 // canWin reports whether a document whose shares add up to at most bound can enter the best k.
-func (m *maxScore) canWin(bound float64) bool { return bound*slack > float64(m.best.threshold) }
+func (m *maxScore) canWin(bound float64) bool { return bound > m.best.floor }
+
+// winning is 1 where canWin is true, and 0 otherwise, without a branch: in the loops over candidates it could not be
+// foreseen. A difference that is not above zero has no sign, or is zero, so it is taken from the floor.
+func winning(bound, floor float64) int { return int(math.Float64bits(floor-bound) >> 63) }
 
 // begin takes up the lists of a part.
 func (m *maxScore) begin(p *part, number int, query []queryTerm) {
@@ -219,7 +227,7 @@ func (m *maxScore) next() uint32 {
 }
 
 // windowMin is the length below which a window is not worth its bounds.
-const windowMin = 256
+const windowMin = 512
 
 // windowEnd chooses a window from a document on: to the end of the first block of an essential list
 // that ends, but neither too short nor, where several lists are added up, too long.
@@ -237,13 +245,17 @@ func (m *maxScore) windowEnd(from uint32) uint32 {
 	return to
 }
 
+// smallShare is the share of the threshold below which lists, all of them together, are bounded by their limits
+// anywhere: looking at their blocks takes longer than it spares.
+const smallShare = 0.1
+
 // bound sorts the cursors by their limits within a window and reports whether a document can win in it.
 func (m *maxScore) bound(from, to uint32) bool {
 	m.local = m.local[:0]
 	sum := 0.0
-	for _, c := range m.order {
+	for i, c := range m.order {
 		limit := c.limit
-		if m.best.threshold >= 0 {
+		if m.limits[i+1] > smallShare*float64(m.best.threshold) && m.best.threshold >= 0 {
 			limit = c.limitWithin(from, to)
 		}
 		m.local = append(m.local, bounded{c, limit})
@@ -252,12 +264,23 @@ func (m *maxScore) bound(from, to uint32) bool {
 	if !m.canWin(sum) {
 		return false
 	}
-	slices.SortStableFunc(m.local, func(a, b bounded) int { return cmp.Compare(a.limit, b.limit) })
+	sortByLimit(m.local)
 	m.localLimits = append(m.localLimits[:0], 0)
 	for i, c := range m.local {
 		m.localLimits = append(m.localLimits, m.localLimits[i]+float64(c.limit))
 	}
 	return true
+}
+
+// sortByLimit sorts a few cursors that are nearly in order.
+func sortByLimit(all []bounded) {
+	for i := 1; i < len(all); i++ {
+		b, at := all[i], i
+		for ; at > 0 && all[at-1].limit > b.limit; at-- {
+			all[at] = all[at-1]
+		}
+		all[at] = b
+	}
 }
 
 // score offers all documents of a window that can win.
@@ -273,32 +296,34 @@ func (m *maxScore) score(from, to uint32) {
 		for _, c := range m.local[optional:] {
 			c.addTo(&m.window, from, to, m.part.codes)
 		}
-		m.collect(m.localLimits[optional])
+		m.collect(int(to-from+63)/64, m.localLimits[optional])
 	}
 	for i := optional - 1; i >= 0 && len(m.found) > 0; i-- {
 		m.lookUp(&m.local[i], m.localLimits[i])
 	}
 	for _, f := range m.found {
-		m.best.offer(Hit{m.part.base + f.doc, float32(f.sum)})
+		if !m.part.isDeleted(f.doc) {
+			m.best.offer(Hit{m.part.base + f.doc, float32(f.sum)})
+		}
 	}
 }
 
-// collect takes the documents of the window that can win when others add no more than rest, and clears it.
-func (m *maxScore) collect(rest float64) {
-	w := &m.window
-	for i, set := range w.set {
-		if set == 0 {
-			continue
-		}
+// collect takes the documents of the window that can win when others add no more than rest, and clears it; words
+// are those of set that the window has.
+func (m *maxScore) collect(words int, rest float64) {
+	w, floor := &m.window, m.best.floor
+	n := 0
+	for i, set := range w.set[:words] {
 		w.set[i] = 0
+		m.found = slices.Grow(m.found[:n], 64)[:n+64]
 		for ; set != 0; set &= set - 1 {
-			at := uint32(64*i + bits.TrailingZeros64(set))
-			if sum := w.sums[at]; m.canWin(sum+rest) && !m.part.isDeleted(w.start+at) {
-				m.found = append(m.found, candidate{w.start + at, sum})
-			}
+			at := (64*i + bits.TrailingZeros64(set)) % windowLen
+			m.found[n] = candidate{w.start + uint32(at), w.sums[at]}
+			n += winning(w.sums[at]+rest, floor)
 			w.sums[at] = 0
 		}
 	}
+	m.found = m.found[:n]
 }
 
 // collectOne is collect for a single list.
@@ -310,7 +335,7 @@ func (m *maxScore) collectOne(c *cursor, from, to uint32, rest float64) {
 		for ; at < c.packed.n && c.docs[at] < to; at++ {
 			doc := c.docs[at]
 			share := float64(c.weight.score(c.tfAt(at), codes[doc]))
-			if m.canWin(share+rest) && !m.part.isDeleted(doc) {
+			if m.canWin(share + rest) {
 				m.found = append(m.found, candidate{doc, share})
 			}
 		}
@@ -321,12 +346,10 @@ func (m *maxScore) collectOne(c *cursor, from, to uint32, rest float64) {
 // lookUp adds the share of a list to the candidates, and drops those that cannot win any more when the
 // lists after it add no more than rest.
 func (m *maxScore) lookUp(c *bounded, rest float64) {
-	codes := m.part.codes
-	kept := m.found[:0]
+	codes, floor := m.part.codes, m.best.floor
+	m.dropBelow(floor - rest - float64(c.limit))
+	kept := 0
 	for _, f := range m.found {
-		if !m.canWin(f.sum + float64(c.limit) + rest) {
-			continue
-		}
 		if c.doc < f.doc || c.doc == f.doc && !c.on {
 			if c.skipTo(f.doc); c.opened != c.block && !m.canWin(f.sum+rest+float64(c.blockLimit())) {
 				continue
@@ -336,21 +359,50 @@ func (m *maxScore) lookUp(c *bounded, rest float64) {
 		if c.doc == f.doc {
 			f.sum += float64(c.weight.score(c.tf(), codes[f.doc]))
 		}
-		if m.canWin(f.sum + rest) {
-			kept = append(kept, f)
-		}
+		m.found[kept] = f
+		kept += winning(f.sum+rest, floor)
 	}
-	m.found = kept
+	m.found = m.found[:kept]
+}
+
+// dropBelow drops candidates whose sums are not above a bound.
+func (m *maxScore) dropBelow(bound float64) {
+	kept := 0
+	for _, f := range m.found {
+		m.found[kept] = f
+		kept += winning(f.sum, bound)
+	}
+	m.found = m.found[:kept]
 }
 
 // addTo adds the shares of the documents from from to before to, and moves past them.
 func (c *cursor) addTo(w *window, from, to uint32, codes []byte) {
 	for c.seek(from); c.doc < to; c.seek(c.doc + 1) {
 		c.unpack()
-		at := c.at
-		for ; at < c.packed.n && c.docs[at] < to; at++ {
-			w.add(c.docs[at], c.weight.score(c.tfAt(at), codes[c.docs[at]]))
+		c.at = c.addBlock(w, to, codes) - 1
+		c.doc = c.docs[c.at]
+	}
+}
+
+// addBlock is addTo within the open block. It returns the index that it ended before.
+func (c *cursor) addBlock(w *window, to uint32, codes []byte) int {
+	weight, docs := c.weight, c.docs[:c.packed.n]
+	if c.list.inline != nil {
+		for at := c.at; ; at++ {
+			if at >= len(docs) || docs[at] >= to {
+				return at
+			}
+			w.add(docs[at], weight.score(c.tfs[at], codes[docs[at]]))
 		}
-		c.at, c.doc = at-1, c.docs[at-1]
+	}
+	counts, width := c.packed.counts, c.packed.countWidth
+	mask := uint64(1)<<width - 1
+	for at := c.at; ; at++ {
+		if at >= len(docs) || docs[at] >= to {
+			return at
+		}
+		bit := at * width
+		tf := uint32(binary.LittleEndian.Uint64(counts[bit>>3:])>>(bit&7)&mask) + 1
+		w.add(docs[at], weight.score(tf, codes[docs[at]]))
 	}
 }
