@@ -550,18 +550,28 @@ func TestLock(t *testing.T) {
 	} else if err := other.release(t.Context()); err != nil {
 		t.Error(err)
 	}
-	c.opts.Sleep(t.Context(), expireAfter/2+time.Second)
-	if err := first.held(); !errors.Is(err, errLost) {
-		t.Errorf("error %v, want errLost: it was not renewed", err)
+	c.opts.Sleep(t.Context(), expireAfter+time.Second)
+	if err := first.held(t.Context()); err != nil {
+		t.Errorf("error %v, but nobody took it: it is renewed", err)
 	}
-	first.renew(t.Context())
-	if err := first.held(); err != nil {
-		t.Errorf("error %v after it was renewed", err)
+	if _, err = c.takeLock(t.Context(), documentClass); !errors.As(err, &held) || !held.Renewed.Equal(c.opts.Now()) {
+		t.Errorf("error %v, want when it was renewed", err)
+	}
+	seen := first.holder
+	c.opts.Sleep(t.Context(), expireAfter+time.Second)
+	if err := first.renew(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := c.bury(t.Context(), first.class, &seen); !errors.As(err, &held) {
+		t.Errorf("error %v: it was renewed since it was seen to be expired", err)
 	}
 	c.opts.Sleep(t.Context(), expireAfter+time.Second)
 	second, err := c.takeLock(t.Context(), documentClass)
 	if err != nil {
 		t.Fatalf("an expired lock: %v", err)
+	}
+	if err := first.held(t.Context()); !errors.Is(err, errLost) {
+		t.Errorf("error %v, want errLost", err)
 	}
 	if err := first.release(t.Context()); err != nil {
 		t.Error(err)
@@ -591,8 +601,55 @@ func TestWriterOfAnExpiredLockDoesNotCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cluster.opts.Sleep(t.Context(), expireAfter)
+	other, err := s.Writer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Commit(); !errors.Is(err, errLost) {
 		t.Errorf("error %v, want errLost", err)
+	}
+	if err := errors.Join(other.Close(), w.Close()); err != nil {
+		t.Error(err)
+	}
+	for name := range f.classes {
+		if strings.Contains(name, "Lock") {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+// TestLockOfTheSameNumber: numbers begin anew when no lock is left, and who has lost a lock neither renews nor
+// releases that of another which has its number.
+func TestLockOfTheSameNumber(t *testing.T) {
+	f := newFake(t, 1)
+	c := f.cluster()
+	take := func() *lock {
+		l, err := c.takeLock(t.Context(), documentClass)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	first := take()
+	c.opts.Sleep(t.Context(), expireAfter)
+	if err := take().release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	third := take()
+	if third.class != first.class {
+		t.Fatalf("%s and %s: this tests nothing", first.class, third.class)
+	}
+	if err := first.renew(t.Context()); !errors.Is(err, errLost) {
+		t.Errorf("error %v of renewing", err)
+	}
+	if err := first.release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if held, err := c.holderOf(t.Context(), third.class); err != nil || !held.same(&third.holder) {
+		t.Errorf("%+v, %v", held, err)
+	}
+	if err := third.release(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -95,7 +95,7 @@ func (t *transaction) publish(ctx context.Context) (*state, error) {
 	if err := t.enough(ctx); err != nil {
 		return nil, err
 	}
-	if err := t.lock.held(); err != nil {
+	if err := t.lock.held(ctx); err != nil {
 		return nil, err
 	}
 	return t.journal.commit(ctx, t.base, t.entries)
