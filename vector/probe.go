@@ -123,6 +123,9 @@ func (w *search) lookAt(segment int, p probed) {
 	start, length := l.starts[p.list], l.starts[p.list+1]-l.starts[p.list]
 	w.work.Scanned += int(length)
 	w.rows = w.rows[:0]
+	if rest := length % kernel.BitsBlock; rest > 0 { // what fills up the last block is no vector, also where it is damaged
+		w.above[n-1] &= 1<<rest - 1
+	}
 	for block, mark := range w.above {
 		for ; mark != 0; mark &= mark - 1 {
 			w.rows = append(w.rows, uint32(block*kernel.BitsBlock+bits.TrailingZeros32(mark)))
