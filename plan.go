@@ -45,26 +45,30 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 		return nil, err
 	}
 	p := &plan{}
-	seen := map[string]bool{}
+	skips := map[string]bool{} // that are in the catalogue, and there still
 	for path, err := range document.Walk(ctx, roots, document.WalkOptions{Hidden: o.Hidden}) {
 		var skip *document.SkipError
 		switch {
 		case errors.As(err, &skip):
 			p.skipped = append(p.skipped, Skipped{Path: path, Reason: skip.Reason})
-			seen[path] = true
+			delete(stored, path)
+			skips[path] = true
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("index %w", err)
 		case data != "" && within(path, data):
 			continue // our own files
 		}
-		seen[path] = true
+		was, known := stored[path]
+		delete(stored, path) // and so the rest is what is gone
+		if _, skipped := c.Skips[path]; skipped {
+			skips[path] = true
+		}
 		info, err := os.Stat(path)
 		if err != nil {
 			p.skipped = append(p.skipped, Skipped{Path: path, Reason: "cannot be read"})
 			continue
 		}
-		was, known := stored[path]
 		file := plannedFile{path: path, stat: store.NewFileStat(info), known: known}
 		switch reason, ok := c.skipped(file, o); {
 		case known && was.Same(info) && !otherModel[path]:
@@ -76,9 +80,9 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 			p.bytes += file.stat.Size
 		}
 	}
-	p.gone = gone(stored, roots, seen, p.skipped)
+	p.gone = gone(stored, roots, p.skipped)
 	for path := range c.Skips {
-		if !seen[path] && withinAny(path, roots) {
+		if !skips[path] && withinAny(path, roots) {
 			delete(c.Skips, path)
 		}
 	}
@@ -107,13 +111,12 @@ func (x *Index) ownFolder() (string, error) {
 	return filepath.Abs(x.dir)
 }
 
-// gone returns what is stored below roots and was not seen. What lies below a folder that could not
+// gone returns what of the stored paths that were not met lies below roots. What lies below a folder that could not
 // be read is not gone for all we know.
-func gone[V any](stored map[string]V, roots []string, seen map[string]bool, skipped []Skipped,
-) []string {
+func gone(stored map[string]store.FileStat, roots []string, skipped []Skipped) []string {
 	var paths []string
 	for path := range stored {
-		if seen[path] || !withinAny(path, roots) {
+		if !withinAny(path, roots) {
 			continue
 		}
 		hidden := false

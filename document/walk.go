@@ -33,7 +33,10 @@ var skippedFolders = map[string]bool{
 // is [fs.ErrNotExist]), or ctx, with which the walk ends.
 func Walk(ctx context.Context, paths []string, opts WalkOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		w := &walk{ctx: ctx, opts: opts, seen: make(map[string]bool), yield: yield}
+		w := &walk{ctx: ctx, opts: opts, yield: yield}
+		if len(paths) > 1 { // below one path nothing is met twice
+			w.seen = make(map[string]bool)
+		}
 		for _, path := range paths {
 			if !w.named(filepath.Clean(path)) {
 				return
@@ -45,7 +48,7 @@ func Walk(ctx context.Context, paths []string, opts WalkOptions) iter.Seq2[strin
 type walk struct {
 	ctx   context.Context
 	opts  WalkOptions
-	seen  map[string]bool
+	seen  map[string]bool // nil for a single path
 	yield func(string, error) bool
 }
 
@@ -68,14 +71,23 @@ func (w *walk) named(path string) bool {
 }
 
 func (w *walk) file(path string, mode fs.FileMode) bool {
-	if w.seen[path] {
+	if w.again(path) {
 		return true
 	}
-	w.seen[path] = true
 	if !mode.IsRegular() {
 		return w.yield(path, &SkipError{Path: path, Reason: "not a regular file"})
 	}
 	return w.yield(path, nil)
+}
+
+// again says whether a path was met before, and notes it.
+func (w *walk) again(path string) bool {
+	if w.seen == nil {
+		return false
+	}
+	before := w.seen[path]
+	w.seen[path] = true
+	return before
 }
 
 func (w *walk) folder(path string) bool {
@@ -83,10 +95,9 @@ func (w *walk) folder(path string) bool {
 		w.yield(path, err)
 		return false
 	}
-	if w.seen[path] {
+	if w.again(path) {
 		return true
 	}
-	w.seen[path] = true
 	entries, err := os.ReadDir(path)
 	if err != nil && !w.yield(path, readError(path, err)) {
 		return false

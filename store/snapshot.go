@@ -248,7 +248,11 @@ func (s *Snapshot) eachLiveOf(batch int, yield func(at place, r *record)) error 
 
 // Files returns what each document's file looked like when it was read, by path.
 func (s *Snapshot) Files() (map[string]FileStat, error) {
-	files := map[string]FileStat{}
+	n := 0
+	for i := range s.manifest.Batches {
+		n += int(s.manifest.Batches[i].Documents)
+	}
+	files := make(map[string]FileStat, n)
 	err := s.eachLive(func(_ place, r *record) { files[r.path] = r.stat })
 	return files, err
 }
