@@ -178,6 +178,20 @@ func (c *cursor) seek(target uint32) {
 	c.at, c.doc, c.on = at, c.docs[at], true
 }
 
+// find moves to target if it is a posting, and otherwise to some place that no posting lies before. In a bitmap that is
+// one look, where seek would go on to the next.
+func (c *cursor) find(target uint32) {
+	if c.opened != c.block || c.blockLast < target || c.packed.gapWidth != asBitmap || target < c.packed.base {
+		c.seek(target)
+		return
+	}
+	bit := int(target - c.packed.base)
+	c.doc, c.on = target, c.packed.gaps[bit/8]>>(bit%8)&1 != 0
+	if c.on {
+		c.at = onesBefore(c.packed.gaps, bit)
+	}
+}
+
 // end moves past the last document.
 func (c *cursor) end() {
 	c.doc, c.on, c.block, c.blockLast = noDoc, false, c.list.blocks(), noDoc

@@ -354,9 +354,9 @@ func (m *maxScore) lookUp(c *bounded, rest float64) {
 			if c.skipTo(f.doc); c.opened != c.block && !m.canWin(f.sum+rest+float64(c.blockLimit())) {
 				continue
 			}
-			c.seek(f.doc)
+			c.find(f.doc)
 		}
-		if c.doc == f.doc {
+		if c.doc == f.doc && c.on {
 			f.sum += float64(c.weight.score(c.tf(), codes[f.doc]))
 		}
 		m.found[kept] = f
