@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -625,14 +626,35 @@ func (x *exercise) measure(t *testing.T) {
 	t.Logf("a reader keeps %.1f KB a document", float64(before.HeapAlloc-after.HeapAlloc)/float64(len(x.documents))/1e3)
 }
 
-// answersOf asks all questions both ways and writes what is found as text.
-func (x *exercise) answersOf(ctx context.Context, question int) (string, error) {
+// found is what a question finds both ways.
+type found struct {
+	words string
+	near  map[string]bool
+}
+
+func (x *exercise) find(ctx context.Context, question int) (*found, error) {
 	words, err := x.clusterWords(ctx, x.questions[question])
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	near, err := x.clusterVectors(ctx, question)
-	return fmt.Sprint(words.keys, near), err
+	f := &found{fmt.Sprint(words.keys), map[string]bool{}}
+	for _, h := range near {
+		f.near[fmt.Sprint(h.Group, h.ID)] = true
+	}
+	return f, err
+}
+
+// same says whether what is found is what was found before. The graphs of nodes are not alike, and each of them finds
+// about 996 of 1000: one phrase of ten may be another.
+func (f *found) same(before *found) bool {
+	kept := 0
+	for key := range f.near {
+		if before.near[key] {
+			kept++
+		}
+	}
+	return f.words == before.words && kept >= len(before.near)-1
 }
 
 // queriesGoOn asks while a node is killed, while it is away, and when it is back.
@@ -641,11 +663,11 @@ func (x *exercise) queriesGoOn(t *testing.T) {
 }
 
 func (x *exercise) queriesThrough(t *testing.T, victim *node) {
-	before := make([]string, len(x.questions))
+	before := make([]*found, len(x.questions))
 	for i := range before {
-		before[i] = must(x.answersOf(t.Context(), i))
+		before[i] = must(x.find(t.Context(), i))
 	}
-	var asked, changed atomic.Int64
+	var asked, changed, nearly atomic.Int64
 	stop, done := make(chan struct{}), make(chan error, 1)
 	var slowest atomic.Int64
 	go func() {
@@ -657,15 +679,18 @@ func (x *exercise) queriesThrough(t *testing.T, victim *node) {
 			default:
 			}
 			begun := time.Now()
-			got, err := x.answersOf(context.Background(), i)
+			got, err := x.find(context.Background(), i)
 			if err != nil {
 				done <- fmt.Errorf("question %d: %w", i, err)
 				return
 			}
 			slowest.Store(max(slowest.Load(), int64(time.Since(begun))))
 			asked.Add(1)
-			if got != before[i] {
+			switch {
+			case !got.same(before[i]):
 				changed.Add(1)
+			case !maps.Equal(got.near, before[i].near):
+				nearly.Add(1)
 			}
 		}
 	}()
@@ -693,8 +718,9 @@ func (x *exercise) queriesThrough(t *testing.T, victim *node) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if changed.Load() > 0 {
-		t.Errorf("%d of %d answers changed", changed.Load(), asked.Load())
+	t.Logf("of %d answers %d had another phrase among their ten", asked.Load(), nearly.Load())
+	if changed.Load() > 0 || 100*nearly.Load() > asked.Load() {
+		t.Errorf("%d of %d answers changed, %d by one phrase", changed.Load(), asked.Load(), nearly.Load())
 	}
 }
 
