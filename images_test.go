@@ -49,11 +49,11 @@ func TestSkippedPictureIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	const limit = `"pixels_max":100`
-	if !strings.Contains(string(catalog), limit) || !strings.Contains(string(catalog), `"version":2`) {
+	if !strings.Contains(string(catalog), limit) || !strings.Contains(string(catalog), `"version":3`) {
 		t.Fatalf("not the catalog of this version: %s", catalog)
 	}
 	same := fmt.Sprintf(`"pixels_max":%d`, evident.PixelsMax) // so that only the version tells
-	old := strings.Replace(strings.Replace(string(catalog), limit, same, 1), `"version":2`, `"version":1`, 1)
+	old := strings.Replace(strings.Replace(string(catalog), limit, same, 1), `"version":3`, `"version":1`, 1)
 	if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
 		t.Fatal(err)
 	}
