@@ -41,11 +41,7 @@ func compare(o *options) error {
 	if err != nil {
 		return err
 	}
-	sizes, err := numbers(o.sizes)
-	if err != nil {
-		return err
-	}
-	asked, err := readQuestions(o.questionS())
+	sizes, asked, err := o.measuring()
 	if err != nil {
 		return err
 	}
@@ -65,6 +61,16 @@ func compare(o *options) error {
 		}
 	}
 	return nil
+}
+
+// measuring returns the sizes to measure at, and what is asked.
+func (o *options) measuring() ([]int, []question, error) {
+	sizes, err := numbers(o.sizes)
+	if err != nil {
+		return nil, nil, err
+	}
+	asked, err := readQuestions(o.questionS())
+	return sizes, asked, err
 }
 
 func (o *options) engines() ([]engine, error) {

@@ -7,11 +7,7 @@ import "evident/bench/chart"
 // plot draws what compare has measured at some sizes.
 func plot(o *options) error {
 	engines := []engine{{name: "evident"}, {name: "Lucene"}}
-	sizes, err := numbers(o.sizes)
-	if err != nil {
-		return err
-	}
-	asked, err := readQuestions(o.questionS())
+	sizes, asked, err := o.measuring()
 	if err != nil {
 		return err
 	}
