@@ -63,9 +63,9 @@ func (e *PhraseEncoder) Question(ctx context.Context, question string) ([]float3
 	if err != nil {
 		return nil, nil, err
 	}
-	words := e.encoder.QuestionWords(question)
-	for word := range words {
-		words[word] *= e.encoder.Settings.Nearby
+	words := map[string]float64{}
+	for _, w := range e.encoder.QuestionWords(question) {
+		words[w.Term] = e.encoder.Settings.Nearby * w.Weight
 	}
 	return append(vector, 1), words, nil
 }

@@ -270,7 +270,7 @@ func (e *Encoder) Question(ctx context.Context, question string) ([]float32, err
 }
 
 // QuestionWords returns a question's sparse vector, empty where the model knows no frequencies.
-func (e *Encoder) QuestionWords(question string) map[string]float64 {
+func (e *Encoder) QuestionWords(question string) []WordWeight {
 	if e.frequencies == nil {
 		return nil
 	}

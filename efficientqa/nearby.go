@@ -83,27 +83,23 @@ func (n *Nearby) Weight(term string, start, end int) float64 {
 
 // at returns the number of the word at a byte, or of the last word before it.
 func (n *Nearby) at(position int) int {
-	low, high := 0, len(n.starts)
-	for low < high {
-		if middle := (low + high) / 2; n.starts[middle] <= position {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return max(0, low-1)
+	after, _ := slices.BinarySearch(n.starts, position+1)
+	return max(0, after-1)
 }
 
 // Score is the inner product of a question's sparse vector with that of the phrase at bytes [start, end).
-func (n *Nearby) Score(question map[string]float64, start, end int) float64 {
-	if len(n.starts) == 0 {
-		return 0
-	}
+func (n *Nearby) Score(question []WordWeight, start, end int) float64 {
 	sum := 0.0
-	for _, term := range slices.Sorted(maps.Keys(question)) { // sums of floats depend on their order
-		sum += question[term] * n.Weight(term, start, end)
+	for _, w := range question {
+		sum += w.Weight * n.Weight(w.Term, start, end)
 	}
 	return sum
+}
+
+// WordWeight is a coordinate of a question's sparse vector.
+type WordWeight struct {
+	Term   string
+	Weight float64
 }
 
 // Frequencies are in how many of so many passages terms stand; terms that stand in few are left out.
@@ -143,15 +139,18 @@ func ReadFrequencies(r io.Reader) (*Frequencies, error) {
 	return f, nil
 }
 
-// Question returns a question's sparse vector: for each of its words ln(passages/(1 + passages with it)), from 0 on.
-func (f *Frequencies) Question(question string) map[string]float64 {
-	weights := map[string]float64{}
-	for _, term := range nearAnalyzer.Terms(question) {
+// Question returns a question's sparse vector, by term: for each of its words ln(passages/(1 + passages with it)), from 0
+// on.
+func (f *Frequencies) Question(question string) []WordWeight {
+	terms := nearAnalyzer.Terms(question)
+	slices.Sort(terms) // sums of floats depend on their order
+	var weights []WordWeight
+	for _, term := range slices.Compact(terms) {
 		count, ok := f.Of[term]
 		if !ok {
 			count = rarest
 		}
-		weights[term] = max(0, math.Log(float64(f.Passages)/float64(1+count)))
+		weights = append(weights, WordWeight{term, max(0, math.Log(float64(f.Passages)/float64(1+count)))})
 	}
 	return weights
 }

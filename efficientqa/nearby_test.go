@@ -63,7 +63,8 @@ func TestNearbyScore(t *testing.T) {
 		t.Errorf("nothing is near: %g", got)
 	}
 	weights := f.Question("Who is the bridge of the rarest?")
-	if want := math.Log(100.0 / 11); len(weights) != 2 || math.Abs(weights["bridg"]-want) > 1e-12 {
+	if want := math.Log(100.0 / 11); len(weights) != 2 || weights[0].Term != "bridg" ||
+		math.Abs(weights[0].Weight-want) > 1e-12 {
 		t.Errorf("weights %v, want %g for the bridge and one for what is rare", weights, want)
 	}
 }
