@@ -17,7 +17,7 @@ import torch
 from transformers import BertTokenizerFast
 
 import passages as p_
-from phrase import from_folder, from_several
+from phrase import from_folder, from_run
 from passages import data
 
 
@@ -175,7 +175,7 @@ def part(job):
     o, passages = job
     torch.set_num_threads(1)
     tokenizer = BertTokenizerFast(vocab_file=f"{o.reader}/vocab.txt", do_lower_case=True)
-    model = (from_folder(o.model, o.reader) if o.model else from_several(o.reader, o.run)).quicken()
+    model = (from_folder(o.model, o.reader) if o.model else from_run(o.reader, o.run)).quicken()
     if o.open:
         return score_open(model, tokenizer, passages, o.candidates, o.weights)
     return score(model, tokenizer, passages, o.ks, o.weights)
@@ -184,7 +184,7 @@ def part(job):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--reader", required=True)
-    p.add_argument("--run", action="append", help="folder with a checkpoint; of several, the mean of their weights")
+    p.add_argument("--run", help="folder with a checkpoint")
     p.add_argument("--model", help="folder that folder.py wrote, in place of --run")
     p.add_argument("--data", required=True)
     p.add_argument("--held-out", action="store_true")

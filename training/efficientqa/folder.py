@@ -17,7 +17,7 @@ from transformers import BertTokenizerFast
 
 import evaluate
 import passages as p_
-from phrase import file_names, from_folder, from_several
+from phrase import file_names, from_folder, from_run
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mix"))
 from export import quantise  # noqa: E402
@@ -102,7 +102,7 @@ def golden(o):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--reader", required=True)
-    p.add_argument("--run", required=True, action="append", help="of several, the mean of their weights; folders too")
+    p.add_argument("--run", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--prior", type=float, default=0.5, help="weight of the log-score beside scale times cosine")
     p.add_argument("--prior-mean", type=float, default=-6.0, help="subtracted from the log-score; shifts all matches alike")
@@ -110,7 +110,7 @@ def main():
     p.add_argument("--whole", action="store_true")
     p.add_argument("--golden")
     o = p.parse_args()
-    write(from_several(o.reader, o.run), o)
+    write(from_run(o.reader, o.run), o)
     if o.golden:
         golden(o)
 

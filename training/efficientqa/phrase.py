@@ -253,14 +253,6 @@ def from_run(reader, run):
     return model
 
 
-def from_several(reader, folders):
-    """The mean of the weights of models that began alike (Wortsman et al. 2022, arXiv:2203.05482): runs, or folders of folder.py."""
-    models = [from_run(reader, f) if os.path.exists(f"{f}/checkpoint.pt") else from_folder(f, reader) for f in folders]
-    states = [m.state_dict() for m in models]
-    models[0].load_state_dict({n: torch.stack([s[n].float() for s in states]).mean(0) for n in states[0]})
-    return models[0].eval()
-
-
 def from_folder(folder, base=None, dropout=0.0, form=None):
     """A model as folder.py wrote it; `base` is the reader's folder where the model is an overlay of a reader, `form` another form
     than the model's own."""
