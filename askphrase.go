@@ -117,7 +117,7 @@ func (s *phraseSearch) compareNearby(question string) {
 	for i := range s.hits {
 		h := &s.hits[i]
 		if passages[h.passage] == nil {
-			passages[h.passage] = efficientqa.NewNearby(h.text)
+			passages[h.passage] = efficientqa.NearbyTo(h.text, words)
 		}
 		h.found.Nearby = passages[h.passage].Score(words, h.start, h.end)
 	}

@@ -86,3 +86,53 @@ func FuzzTerms(f *testing.F) {
 		}
 	})
 }
+
+// TestMayBecome: no stem is refused by its word's first letters; of every beginning of up to two letters with every
+// ending that the stemmer knows, and of the words it treats as exceptions.
+func TestMayBecome(t *testing.T) {
+	check := func(word string) {
+		if term := (Analyzer{Stem: true}).term(word); term != "" && !mayBecome([]byte(word), term) {
+			t.Errorf("%s has the term %s, which is taken for impossible", word, term)
+		}
+	}
+	endings := strings.Fields("s ss sses ies ied us ed eed ing eedly edly ingly y tional enci anci abli entli izer ization " +
+		"ational ation ator alism aliti alli fulness ousli ousness iveness iviti biliti bli ogi fulli lessli li alize icate " +
+		"iciti ical ful ness ative al ance ence er ic able ible ant ement ment ent ism ate iti ous ive ize ion e l " +
+		"ating bling izing tting ying ies's")
+	var begin func(prefix string)
+	begin = func(prefix string) {
+		check(prefix)
+		for _, ending := range endings {
+			check(prefix + ending)
+		}
+		if len(prefix) < 2 {
+			for c := 'a'; c <= 'z'; c++ {
+				begin(prefix + string(c))
+			}
+		}
+	}
+	begin("")
+	for _, word := range strings.Fields("skis skies dying lying tying idly gently ugly early only singly sky news howe atlas cosmos " +
+		"bias andes inning outing canning herring earring proceed exceed succeed generate communist arsenal") {
+		check(word)
+	}
+}
+
+func TestPlacesOf(t *testing.T) {
+	text := "The dying king's bridges, designed in 1904; Ærø's ferries ferried the King. 東京"
+	for _, a := range []Analyzer{{}, {Stem: true}, {Stem: true, StopWords: true}} {
+		terms := []string{"die", "king", "bridg", "ferri", "", "1904", "the", "京", "dyed"}
+		want := a.Places(text)
+		for i, p := range want {
+			if !slices.Contains(terms, p.Term) {
+				want[i].Term = ""
+			}
+		}
+		if got := a.PlacesOf(text, terms); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", a.Name(), got, want)
+		}
+		if got := a.PlacesOf(text, nil); len(got) != len(want) || got[2].Term != "" {
+			t.Errorf("%s, no terms: %v", a.Name(), got)
+		}
+	}
+}

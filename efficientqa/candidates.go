@@ -36,10 +36,11 @@ type extractor struct {
 	scores    *bert.SpanScores
 	tokenizer tokenize.Tokenizer
 	widthMax  int
+	overlap   float64
 }
 
-// best returns the k best candidates of a window whose rows begin at base, best first. Texts that
-// SQuAD's scoring takes for equal are one candidate: the best of them.
+// best returns the k best candidates of a window whose rows begin at base, as [spread] chooses them from
+// twice as many. Texts that SQuAD's scoring takes for equal are one candidate: the best of them.
 func (x *extractor) best(w *window, text string, base, k int) []chosen {
 	type scored struct {
 		first, last int // tokens of the window
@@ -67,7 +68,7 @@ func (x *extractor) best(w *window, text string, base, k int) []chosen {
 	var kept []chosen
 	taken := map[string]bool{}
 	for _, s := range all {
-		if len(kept) == k {
+		if len(kept) == 2*k {
 			break
 		}
 		bytes := document.ByteSpan{Start: w.tokens[s.first].Start, End: w.tokens[s.last].End}
@@ -81,7 +82,43 @@ func (x *extractor) best(w *window, text string, base, k int) []chosen {
 			bert.TokenSpan{First: w.first + s.first, Last: w.first + s.last},
 		})
 	}
-	return kept
+	return spread(kept, k, x.overlap)
+}
+
+func (c Candidate) candidate() Candidate { return c }
+
+// spread takes k candidates one after another: the one that then has the largest log-probability, less
+// penalty times its overlap with each one taken before. The likeliest spans of a passage are variants of
+// few answers; a question asks for one of many.
+func spread[C interface{ candidate() Candidate }](from []C, k int, penalty float64) []C {
+	left := make([]float64, len(from))
+	for i, c := range from {
+		left[i] = float64(c.candidate().LogP)
+	}
+	taken := make([]C, 0, min(k, len(from)))
+	for len(taken) < cap(taken) {
+		best := 0
+		for i := range left {
+			if left[i] > left[best] {
+				best = i
+			}
+		}
+		taken = append(taken, from[best])
+		for i, c := range from {
+			left[i] -= penalty * overlap(c.candidate().Bytes, from[best].candidate().Bytes)
+		}
+		left[best] = math.Inf(-1)
+	}
+	return taken
+}
+
+// overlap is what two spans have in common, of what either has.
+func overlap(a, b document.ByteSpan) float64 {
+	common := min(a.End, b.End) - max(a.Start, b.Start)
+	if common <= 0 {
+		return 0
+	}
+	return float64(common) / float64(max(a.End, b.End)-min(a.Start, b.Start))
 }
 
 // continues says of each token whether it goes on with the word of the one before.

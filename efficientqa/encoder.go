@@ -155,7 +155,7 @@ func (e *Encoder) Phrases(ctx context.Context, passages []string, k int) ([][]Ph
 		windows = windows[n:]
 	}
 	for i := range out {
-		out[i] = merge(out[i], passages[i], k)
+		out[i] = merge(out[i], passages[i], k, e.head.Settings.Overlap)
 	}
 	return out, nil
 }
@@ -189,7 +189,7 @@ func (e *Encoder) encode(ctx context.Context, windows []window, passages []strin
 		return err
 	}
 	defer states.Release()
-	x := &extractor{e.head.Spans(states.Hidden), e.model.Tokenizer(), e.head.Settings.WidthMax}
+	x := &extractor{e.head.Spans(states.Hidden), e.model.Tokenizer(), e.head.Settings.WidthMax, e.head.Settings.Overlap}
 	candidates := make([][]chosen, len(windows))
 	for i := range windows {
 		candidates[i] = x.best(&windows[i], passages[windows[i].passage], states.Sequences[i], k)
@@ -294,16 +294,15 @@ func direction(x []float32) ([]float32, bool) {
 	return scaled, true
 }
 
-// merge joins the phrases of a passage's windows: the best of equal texts, the k best of all.
-func merge(phrases []Phrase, text string, k int) []Phrase {
+// merge joins the phrases of a passage's windows: the best of equal texts, and of these k, as [spread] chooses.
+func merge(phrases []Phrase, text string, k int, penalty float64) []Phrase {
 	slices.SortStableFunc(phrases, func(a, b Phrase) int { return cmp.Compare(b.LogP, a.LogP) })
 	taken := map[string]bool{}
-	return slices.DeleteFunc(phrases, func(p Phrase) bool {
+	phrases = slices.DeleteFunc(phrases, func(p Phrase) bool {
 		key := eval.Normalise(text[p.Bytes.Start:p.Bytes.End])
-		if taken[key] || len(taken) >= k {
-			return true
-		}
+		known := taken[key]
 		taken[key] = true
-		return false
+		return known
 	})
+	return spread(phrases, k, penalty)
 }

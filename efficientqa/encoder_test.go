@@ -80,13 +80,16 @@ func compare(t *testing.T, e *Encoder, g *golden, k int, limit float64) {
 			t.Fatalf("passage %d: %d phrases, want %d", i, len(all[i]), len(want.Candidates))
 		}
 		missing := 0
-		for _, c := range want.Candidates[:len(all[i])] {
+		for n, c := range want.Candidates[:len(all[i])] {
 			at := slices.IndexFunc(all[i], func(p Phrase) bool {
 				return [2]int{p.Bytes.Start, p.Bytes.End} == c.Byte
 			})
 			if at < 0 {
 				missing++
 				continue
+			}
+			if exact := limit < 1e-3; exact && at != n {
+				t.Errorf("passage %d: %q is candidate %d, want %d", i, c.Text, at, n)
 			}
 			p := all[i][at]
 			if got := texts[i][p.Bytes.Start:p.Bytes.End]; got != c.Text {

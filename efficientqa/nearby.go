@@ -37,10 +37,22 @@ type Nearby struct {
 }
 
 // NewNearby reads a passage.
-func NewNearby(passage string) *Nearby {
+func NewNearby(passage string) *Nearby { return newNearby(passage, nearAnalyzer.Places(passage)) }
+
+// NearbyTo reads of a passage what a question's sparse vector can be compared with: [Nearby.Score] of that question is
+// the same as with [NewNearby], much sooner.
+func NearbyTo(passage string, question []WordWeight) *Nearby {
+	terms := make([]string, len(question))
+	for i, w := range question {
+		terms[i] = w.Term
+	}
+	return newNearby(passage, nearAnalyzer.PlacesOf(passage, terms))
+}
+
+func newNearby(passage string, places []bm25.Place) *Nearby {
 	n := &Nearby{places: map[string][]int{}}
 	sentence := 0
-	for i, p := range nearAnalyzer.Places(passage) {
+	for i, p := range places {
 		if i > 0 && endsSentence(passage[n.starts[i-1]:p.Start], passage[p.Start]) {
 			sentence++
 		}

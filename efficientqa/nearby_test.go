@@ -50,7 +50,11 @@ func TestNearbyScore(t *testing.T) {
 	n := NewNearby(bridge)
 	score := func(question, phrase string) float64 {
 		start, end := span(t, bridge, phrase)
-		return n.Score(f.Question(question), start, end)
+		all, some := n.Score(f.Question(question), start, end), NearbyTo(bridge, f.Question(question)).Score(f.Question(question), start, end)
+		if all != some {
+			t.Errorf("%s near %q: %g from all words, %g from the question's", question, phrase, all, some)
+		}
+		return all
 	}
 	for question, years := range map[string][2]string{
 		"When was the old bridge built?": {"1871", "1904"}, "When did the new bridge open?": {"1904", "1871"},

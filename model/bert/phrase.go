@@ -21,6 +21,7 @@ type PhraseSettings struct {
 	Split          int     `json:"split"`        // layer at which candidates join their passage
 	Pooling        string  `json:"pooling"`      // of a question, and of a pair: "mean" or "cls"
 	WidthMax       int     `json:"width_max"`    // tokens of the longest candidate
+	Overlap        float64 `json:"overlap"`      // log-score that a candidate loses to one with the same characters
 	Scale          float64 `json:"scale"`        // of inner products, for a softmax over them
 	PriorWeight    float64 `json:"prior_weight"` // of a candidate's log-probability in its vector
 	PriorMean      float64 `json:"prior_mean"`
@@ -53,6 +54,8 @@ func (s *PhraseSettings) check(c *config) error {
 		return fmt.Errorf("question_tokens is %d, the model takes %d", s.QuestionTokens, c.tokensMax())
 	case s.Candidates < 1:
 		return fmt.Errorf("candidates is %d", s.Candidates)
+	case !(s.Overlap >= 0):
+		return fmt.Errorf("overlap is %g", s.Overlap)
 	case !(s.Scale > 0):
 		return fmt.Errorf("scale is %g", s.Scale)
 	}

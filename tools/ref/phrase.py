@@ -21,13 +21,19 @@ KEPT, TOP = 9, 12
 PASSAGES = ["abc de fgh. ij, klm an no the de", "a", "... !", "the a an",
             "ba dec fab-hen loan gem kid jab lame one dog big fan egg hike ham cod men ail jog lab bee aim can do had ban ace man"]
 QUESTIONS = ["de fgh?", "", "ham cod men ail jog lab bee aim can do had ban ace"]
-SETTINGS = {"split": 2, "width_max": 5, "scale": 7.5, "prior_weight": 0.03, "prior_mean": -4.5, "distinct": True,
+SETTINGS = {"split": 2, "width_max": 5, "overlap": 0.8, "scale": 7.5, "prior_weight": 0.03, "prior_mean": -4.5, "distinct": True,
             "passage_tokens": 96, "question_tokens": 17, "candidates": KEPT}
 
 
 def normalise(text):
     text = "".join(c for c in text.lower() if c not in set(string.punctuation))
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def shared(a, b):
+    """How much of the characters of two spans is in both."""
+    a, b = set(range(*a)), set(range(*b))
+    return len(a & b) / len(range(min(a | b), max(a | b) + 1)) if a & b else 0
 
 
 class Phrases(torch.nn.Module):
@@ -85,13 +91,17 @@ def golden(model, tokenizer, form, pooling):
         states = model.states(ids, types)
         spans = model.spans(states[-1][0], words, 2) if words else []
         total = torch.logsumexp(torch.stack([s for s, _, _ in spans]), 0) if spans else None
-        taken, kept = set(), []
+        taken, free, kept = set(), [], []
         for score, s, e in sorted(spans, key=lambda x: -x[0].item()):
             at, end = pieces["offset_mapping"][s][0], pieces["offset_mapping"][e][1]
             key = normalise(text[at:end])
-            if not key or key in taken or len(kept) == TOP:
+            if not key or key in taken or len(free) == 2 * TOP:
                 continue
             taken.add(key)
+            free.append((score, s, e, at, end))
+        while free and len(kept) < TOP:
+            worth = [score.item() - sum(shared((at, end), c["byte"]) for c in kept) * SETTINGS["overlap"] for score, _, _, at, end in free]
+            score, s, e, at, end = free.pop(worth.index(max(worth)))
             if form == "shared":
                 y = model.guest(states, s + 2, e + 2)
             else:

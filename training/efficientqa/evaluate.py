@@ -44,10 +44,26 @@ def distinct(text, offsets, values, spans, k):
     return kept
 
 
+def spread(kept, k, penalty):
+    """k of `distinct`'s spans, one after another: the one that then has the largest value, less `penalty` times its overlap
+    (characters in common, of those that either has) with each one taken before."""
+    begin = torch.tensor([at for *_, at in kept])
+    end = begin + torch.tensor([len(answer) for _, _, answer, _, _ in kept])
+    left, taken = torch.tensor([value for *_, value, _ in kept], dtype=torch.float64), []
+    for _ in range(min(k, len(kept))):
+        i = int(left.argmax())
+        taken.append(kept[i])
+        common = (torch.minimum(end, end[i]) - torch.maximum(begin, begin[i])).clamp_min(0)
+        left = left - penalty * common / (torch.maximum(end, end[i]) - torch.minimum(begin, begin[i]))
+        left[i] = -torch.inf
+    return taken
+
+
 @torch.inference_mode()
 def candidates_of(model, tokenizer, texts, k, length_max=384, batch=16):
     """Per passage {candidates: [(s, t, text, log-score, character)], vectors [C, d − 1]}; what the context side knows."""
     model.eval()
+    penalty = model.config["overlap"]
     out = [None] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for at in range(0, len(order), batch):
@@ -59,8 +75,8 @@ def candidates_of(model, tokenizer, texts, k, length_max=384, batch=16):
         kept = []
         for j, i in enumerate(ids):
             offsets = [tuple(o) for o in e.encodings[j].offsets]
-            values, spans = best_spans(scores[j], 4 * k)
-            kept.append(distinct(texts[i], offsets, values - total[j], spans, k))
+            values, spans = best_spans(scores[j], 8 * k)
+            kept.append(spread(distinct(texts[i], offsets, values - total[j], spans, 2 * k), k, penalty))
         spans = torch.zeros(len(ids), max(1, max(map(len, kept))), 2, dtype=torch.long)
         for j, c in enumerate(kept):
             spans[j, :len(c)] = torch.tensor([x[:2] for x in c]).reshape(-1, 2)

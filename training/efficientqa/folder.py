@@ -44,7 +44,7 @@ def write(model, o):
     scale = float(model.log_scale.detach().exp())
     with open(f"{o.reader}/config.json", encoding="utf8") as f:
         config = json.load(f)
-    keep = ("form", "split", "pooling", "width_max")
+    keep = ("form", "split", "pooling", "width_max", "overlap")
     config |= {"architectures": ["EvidentPhraseEncoder"]} | {k: model.config[k] for k in keep}
     config |= {"scale": round(scale, 4), "prior_weight": round(o.prior / scale, 6), "prior_mean": o.prior_mean, "distinct": True,
                "passage_tokens": 384, "question_tokens": 64, "candidates": o.candidates}

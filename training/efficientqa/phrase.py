@@ -17,6 +17,7 @@ from model import load_reader  # noqa: E402
 
 FORMS = ("shared", "pair", "ends", "alone")
 BILINEAR = 64
+OVERLAP = 0.8  # what a candidate loses of its log-score for covering the same characters as one before it
 LOW = -1e4  # the score of a span that is not allowed
 
 
@@ -106,7 +107,7 @@ class PhraseModel(nn.Module):
     def __init__(self, config):
         super().__init__()
         d = config["hidden_size"]
-        self.config = config
+        self.config = {"overlap": OVERLAP} | config
         self.fast = False  # products in float32
         self.words = nn.Embedding(config["vocab_size"], d)
         self.positions = nn.Embedding(config["max_position_embeddings"], d)
