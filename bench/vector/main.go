@@ -6,10 +6,15 @@
 //	vector noise  -from DIR -n N -out DIR
 //	vector serve  -from DIR -index DIR
 //	vector scale  -from DIR -n N -index DIR
+//	vector texts  -corpus FILE -passages N -out DIR
+//	vector ask    -index DIR -questions FILE -n N
+//	vector curve  -from DIR -n N -index DIR -whole FILE -out FILE
 //
 // real writes vectors of phrases and of questions that a phrase encoder makes; noise writes N vectors
 // near those; serve indexes vectors and searches when it is told to, so that the sides can take turns;
 // scale indexes N vectors that are made on the way, which need not fit in memory, and measures.
+// texts writes a folder for `evident index --phrases`; ask times whole questions over what that made;
+// curve draws the time of a question from a thousand vectors to N.
 //
 // Vectors are float32, little-endian, in vectors.f32 and queries.f32; dim holds their length.
 package main
@@ -28,9 +33,10 @@ import (
 )
 
 type options struct {
-	model, corpus, questions, from, out, index string
-	passages, k, n                             int
-	noise                                      float64
+	model, corpus, questions, from, out, index, whole string
+
+	passages, k, n int
+	noise          float64
 }
 
 func main() {
@@ -47,12 +53,15 @@ func main() {
 	flags.StringVar(&o.from, "from", "", "folder of vectors")
 	flags.StringVar(&o.out, "out", "", "folder to write")
 	flags.StringVar(&o.index, "index", "", "folder of the index")
-	flags.IntVar(&o.passages, "passages", 2000, "passages to encode")
+	flags.StringVar(&o.whole, "whole", "", "times of whole questions, a line each: phrases, p50 and p99 in ms")
+	flags.IntVar(&o.passages, "passages", 2000, "passages to encode, or to write")
 	flags.IntVar(&o.k, "k", 20, "phrases of a passage")
-	flags.IntVar(&o.n, "n", 1_000_000, "vectors to make")
+	flags.IntVar(&o.n, "n", 1_000_000, "vectors to make, at most; questions to ask")
 	flags.Float64Var(&o.noise, "noise", 0.6, "length of the noise that is added to a unit vector")
 	_ = flags.Parse(os.Args[2:])
-	commands := map[string]func(*options) error{"real": real, "noise": noise, "serve": serve, "scale": scale}
+	commands := map[string]func(*options) error{
+		"real": real, "noise": noise, "serve": serve, "scale": scale, "texts": texts, "ask": ask, "curve": curve,
+	}
 	command, ok := commands[os.Args[1]]
 	if !ok {
 		log.Fatalf("unknown command %q", os.Args[1])

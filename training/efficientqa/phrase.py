@@ -201,7 +201,8 @@ class PhraseModel(nn.Module):
     def pooled(self, texts):
         """Vectors [B, d − 1] of whole texts: questions, or candidates of the forms without shared context."""
         _, last, rows, _ = self.encode(texts)
-        y = last[:, 0] if self.config["pooling"] == "cls" else last.sum(1) / rows.mask.sum(1, keepdim=True)
+        pooled = rows.mask & (texts["token_type_ids"] == 0) if self.config["pooling"] == "first" else rows.mask
+        y = last[:, 0] if self.config["pooling"] == "cls" else (last * pooled[..., None]).sum(1) / pooled.sum(1, keepdim=True)
         return self.halves(y, y) if self.config["form"] == "ends" else unit(y)
 
 

@@ -29,7 +29,8 @@ def options():
     p.add_argument("--squad", action="append", default=[], help="further training file in SQuAD's JSON format")
     p.add_argument("--out", required=True)
     p.add_argument("--form", choices=FORMS, help="that of --start, else shared")
-    p.add_argument("--pooling", choices=("mean", "cls"), default="mean")
+    p.add_argument("--pooling", choices=("mean", "first", "cls"), default="mean",
+                   help="of a text's tokens; first: those of a pair's first text, the candidate")
     p.add_argument("--split", type=int, default=6, help="layers kept from the reader as they are")
     p.add_argument("--steps", type=int, default=1250)
     p.add_argument("--warm", type=int, default=170, help="first steps, on sentences only")
