@@ -194,7 +194,7 @@ func (e *Encoder) encode(ctx context.Context, windows []window, passages []strin
 	for i := range windows {
 		candidates[i] = x.best(&windows[i], passages[windows[i].passage], states.Sequences[i], k)
 	}
-	rows, err := e.rows(ctx, windows, candidates, states)
+	rows, err := e.rows(ctx, windows, passages, candidates, states)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (e *Encoder) prior(logP float32) float32 {
 
 // rows encodes candidates in the model's form, a row each.
 func (e *Encoder) rows(
-	ctx context.Context, windows []window, candidates [][]chosen, states *bert.Passages,
+	ctx context.Context, windows []window, passages []string, candidates [][]chosen, states *bert.Passages,
 ) ([]float32, error) {
 	if e.head.Settings.Form == bert.FormShared {
 		spans := make([][]bert.TokenSpan, len(candidates))
@@ -230,10 +230,11 @@ func (e *Encoder) rows(
 	}
 	var rows []float32
 	for i, w := range windows {
+		cuts := sentences(passages[w.passage])
 		var pairs []bert.Pair
 		for _, c := range candidates[i] {
-			answer := w.tokens[c.span.First-w.first : c.span.Last-w.first+1]
-			pairs = append(pairs, e.model.Tokenizer().EncodePair(answer, w.tokens, e.model.TokensMax()))
+			answer, context := inside(w.tokens, c.Bytes), inside(w.tokens, surroundings(cuts, c.Bytes))
+			pairs = append(pairs, e.model.Tokenizer().EncodePair(answer, context, e.model.TokensMax()))
 		}
 		if len(pairs) == 0 {
 			continue

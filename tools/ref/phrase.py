@@ -19,6 +19,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 KEPT, TOP = 9, 12
 PASSAGES = ["abc de fgh. ij, klm an no the de", "a", "... !", "the a an",
+            "Abc de fgh. Ij klm (an no? Ba dec.) fab hen! \"Loan gem kid.\" \u201cJab lame. One dog big.",
             "ba dec fab-hen loan gem kid jab lame one dog big fan egg hike ham cod men ail jog lab bee aim can do had ban ace man"]
 QUESTIONS = ["de fgh?", "", "ham cod men ail jog lab bee aim can do had ban ace"]
 SETTINGS = {"split": 2, "width_max": 5, "overlap": 0.8, "scale": 7.5, "prior_weight": 0.03, "prior_mean": -4.5, "distinct": True,
@@ -30,10 +31,23 @@ def normalise(text):
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
+def in_bytes(text, start, end):
+    return [len(text[:i].encode()) for i in (start, end)]
+
+
 def shared(a, b):
-    """How much of the characters of two spans is in both."""
+    """How much of the bytes of two spans is in both."""
     a, b = set(range(*a)), set(range(*b))
     return len(a & b) / len(range(min(a | b), max(a | b) + 1)) if a & b else 0
+
+
+def surroundings(text, start, end):
+    """The sentences of a span with one more on either side."""
+    parts = re.split(r"""((?<=[.!?])["')\]]*\s+(?=[A-Z0-9"“(]))""", text)
+    whole = [a + b for a, b in zip(parts[::2], parts[1::2] + [""])]  # each with the white space behind it
+    begins = [sum(map(len, whole[:i])) for i in range(len(whole) + 1)]
+    touched = [i for i in range(len(whole)) if begins[i] < end and begins[i + 1] > start]
+    return begins[max(0, touched[0] - 1)], begins[min(len(whole), touched[-1] + 2)]
 
 
 class Phrases(torch.nn.Module):
@@ -100,17 +114,19 @@ def golden(model, tokenizer, form, pooling):
             taken.add(key)
             free.append((score, s, e, at, end))
         while free and len(kept) < TOP:
-            worth = [score.item() - sum(shared((at, end), c["byte"]) for c in kept) * SETTINGS["overlap"] for score, _, _, at, end in free]
+            worth = [score.item() - sum(shared(in_bytes(text, at, end), c["byte"]) for c in kept) * SETTINGS["overlap"] for score, _, _, at, end in free]
             score, s, e, at, end = free.pop(worth.index(max(worth)))
             if form == "shared":
                 y = model.guest(states, s + 2, e + 2)
             else:
                 answer = pieces["input_ids"][s:e + 1]
-                pair = [tokenizer.cls_token_id, *answer, tokenizer.sep_token_id, *pieces["input_ids"], tokenizer.sep_token_id]
+                low, high = surroundings(text, at, end)
+                context = [i for i, (a, b) in zip(pieces["input_ids"], pieces["offset_mapping"]) if low <= a and b <= high]
+                pair = [tokenizer.cls_token_id, *answer, tokenizer.sep_token_id, *context, tokenizer.sep_token_id]
                 y = model.pool(pair, [0] * (len(answer) + 2) + [1] * (len(pair) - len(answer) - 2), pooling)
             logp = (score - total).item()
             vector = direction(y).tolist() + [SETTINGS["prior_weight"] * (logp - SETTINGS["prior_mean"])]
-            kept.append({"byte": [at, end], "token": [s + 2, e + 2], "text": text[at:end], "logp": logp, "vector": vector})
+            kept.append({"byte": in_bytes(text, at, end), "token": [s + 2, e + 2], "text": text[at:end], "logp": logp, "vector": vector})
         result["passages"].append({"text": text, "ids": ids, "candidates": kept})
     for text in QUESTIONS:
         ids = tokenizer(text, truncation=True, max_length=SETTINGS["question_tokens"])["input_ids"]
