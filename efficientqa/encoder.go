@@ -254,7 +254,7 @@ func (e *Encoder) pooled(ctx context.Context, inputs []bert.Pair) ([]float32, er
 		return nil, err
 	}
 	defer hidden.Release()
-	return e.head.Pool(hidden), nil
+	return e.head.Pool(hidden, inputs), nil
 }
 
 // Question returns the vector [Dim], of length 1, of a question. Its score with a phrase is the inner

@@ -126,7 +126,7 @@ func apart(a, b []float32) float64 {
 
 // TestGolden compares both forms with torch in every tier and precision.
 func TestGolden(t *testing.T) {
-	for _, form := range []string{"shared", "pair"} {
+	for _, form := range []string{"shared", "pair", "pair-first"} {
 		folder := filepath.Join("testdata", form)
 		g := readGolden(t, folder)
 		t.Run(form, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"math"
+	"slices"
 	"sync"
 
 	"evident/nn"
@@ -19,7 +19,7 @@ type PhraseSettings struct {
 	Base           string  `json:"base"`         // name of the model whose tensors it shares; "" for none
 	Form           string  `json:"form"`         // "shared": candidates are guests of their passage; "pair"
 	Split          int     `json:"split"`        // layer at which candidates join their passage
-	Pooling        string  `json:"pooling"`      // of a question, and of a pair: "mean" or "cls"
+	Pooling        string  `json:"pooling"`      // of a question, and of a pair: "mean", "first" or "cls"
 	WidthMax       int     `json:"width_max"`    // tokens of the longest candidate
 	Overlap        float64 `json:"overlap"`      // log-score that a candidate loses to one with the same characters
 	Scale          float64 `json:"scale"`        // of inner products, for a softmax over them
@@ -35,15 +35,18 @@ const (
 	FormShared  = "shared"
 	FormPair    = "pair"
 	PoolingMean = "mean"
-	PoolingCLS  = "cls"
+	// PoolingFirst is the mean over the first text and the special tokens around it: over all of a question, and over
+	// a candidate that was read with its context.
+	PoolingFirst = "first"
+	PoolingCLS   = "cls"
 )
 
 func (s *PhraseSettings) check(c *config) error {
 	switch {
 	case s.Form != FormShared && s.Form != FormPair:
 		return fmt.Errorf("form %q is not known: want shared or pair", s.Form)
-	case s.Pooling != PoolingMean && s.Pooling != PoolingCLS:
-		return fmt.Errorf("pooling %q is not known: want mean or cls", s.Pooling)
+	case s.Pooling != PoolingMean && s.Pooling != PoolingFirst && s.Pooling != PoolingCLS:
+		return fmt.Errorf("pooling %q is not known: want mean, first or cls", s.Pooling)
 	case s.Split < 1 || s.Split >= c.Layers:
 		return fmt.Errorf("split is %d, with %d layers 1 to %d are possible", s.Split, c.Layers, c.Layers-1)
 	case s.WidthMax < 1 || s.WidthMax > c.Positions:
@@ -245,22 +248,28 @@ func (m *Model) EncodeSpans(ctx context.Context, p *Passages, spans [][]TokenSpa
 	return x, nil
 }
 
-// Pool returns one row a sequence: the mean of all its rows, or its first one.
-func (p *PhraseHead) Pool(h *Hidden) []float32 {
+// Pool returns one row [d] for each input that was encoded: the mean of its rows, of those of its first text, or its
+// first row.
+func (p *PhraseHead) Pool(h *Hidden, inputs []Pair) []float32 {
 	d := h.Width
-	n := len(h.Sequences) - 1
-	out := make([]float32, n*d)
-	for i := range n {
+	out := make([]float32, len(inputs)*d)
+	for i, input := range inputs {
+		n := len(input.Tokens)
+		switch p.Settings.Pooling {
+		case PoolingFirst:
+			if second := slices.Index(input.Types, 1); second >= 0 {
+				n = second
+			}
+		case PoolingCLS:
+			n = 1
+		}
 		to := out[i*d:][:d]
-		if p.Settings.Pooling == PoolingCLS {
-			copy(to, h.Row(i, 0))
-			continue
+		for row := range n {
+			for c, v := range h.Row(i, row) {
+				to[c] += v
+			}
 		}
-		rows := h.Rows[h.Sequences[i]*d : h.Sequences[i+1]*d]
-		for at, v := range rows {
-			to[at%d] += v
-		}
-		inverse := float32(1 / math.Max(1, float64(len(rows)/d)))
+		inverse := 1 / float32(n)
 		for c := range to {
 			to[c] *= inverse
 		}

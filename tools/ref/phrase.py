@@ -67,7 +67,7 @@ class Phrases(torch.nn.Module):
 
     def pool(self, ids, types, how):
         last = self.states(ids, types)[-1][0]
-        return last.mean(0) if how == "mean" else last[0]
+        return {"mean": last, "first": last[:types.count(0)], "cls": last[:1]}[how].mean(0)
 
     def spans(self, hidden, words, first):
         """All allowed spans [s, e] in input tokens with their scores."""
@@ -136,9 +136,9 @@ def golden(model, tokenizer, form, pooling):
 
 
 def main(out):
-    for form, pooling in (("shared", "mean"), ("pair", "cls")):
-        torch.manual_seed(len(form))
-        folder = f"{out}/{form}"
+    for kind, form, pooling in (("shared", "shared", "mean"), ("pair", "pair", "cls"), ("pair-first", "pair", "first")):
+        torch.manual_seed(len(kind))
+        folder = f"{out}/{kind}"
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         with open(f"{folder}/vocab.txt", "w", encoding="utf8") as f:
