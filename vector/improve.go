@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	mergeFactor = 8    // that many segments of one level become one
+	mergeFactor = 8    // that many segments of one level become one, at most
 	levelZero   = 4096 // a segment with fewer vectors is of level 0; each level is mergeFactor larger
 )
 
@@ -54,19 +54,21 @@ func (x *Index) sweepAside() {
 	}
 }
 
-// nextStep chooses the segments from:to to be rewritten as one; from == to means none.
+// nextStep chooses the segments from:to to be rewritten as one; from == to means none. A run of neighbours of at most one
+// level is merged when many are of that level, or when together they are of the next: commits differ in size, and small
+// segments between large ones must not stay.
 func (m *manifest) nextStep() (from, to int) {
-	for level := range 12 {
-		from, to = len(m.Segments), len(m.Segments)
-		same := 0
-		for from > 0 && levelOf(m.Segments[from-1]) <= level {
-			from--
-			if levelOf(m.Segments[from]) == level {
-				same++
+	for level := range levelOf(live(m.Segments)) + 1 {
+		for from = 0; from < len(m.Segments); from = max(from+1, to) {
+			same := 0
+			for to = from; to < len(m.Segments) && levelOf(live(m.Segments[to:to+1])) <= level; to++ {
+				if levelOf(live(m.Segments[to:to+1])) == level {
+					same++
+				}
 			}
-		}
-		if same >= mergeFactor {
-			return from, to
+			if to-from > 1 && (same >= mergeFactor || levelOf(live(m.Segments[from:to])) > level) {
+				return from, to
+			}
 		}
 	}
 	for i, s := range m.Segments {
@@ -77,9 +79,18 @@ func (m *manifest) nextStep() (from, to int) {
 	return 0, 0
 }
 
-func levelOf(s segmentEntry) int {
+// live counts the vectors of segments that are not deleted.
+func live(segments []segmentEntry) int {
+	n := 0
+	for _, s := range segments {
+		n += s.Vectors - s.Gone
+	}
+	return n
+}
+
+func levelOf(vectors int) int {
 	level := 0
-	for size := s.Vectors - s.Gone; size >= levelZero; size /= mergeFactor {
+	for ; vectors >= levelZero; vectors /= mergeFactor {
 		level++
 	}
 	return level

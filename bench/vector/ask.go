@@ -75,7 +75,7 @@ func ask(o *options) error {
 	}
 	slices.Sort(took)
 	at := func(share float64) float64 { return took[int(share*float64(len(took)-1))] }
-	fmt.Printf("%d phrases, %d passages, %d questions: p50 %.2f, p95 %.2f, p99 %.2f, most %.2f ms; on average %.2f\n",
+	fmt.Printf("%d phrases, %d passages, %d questions: p50 %.2f, p95 %.2f, p99 %.2f, most %.2f ms; on average %v\n",
 		status.Phrases, status.Passages, len(took), at(0.5), at(0.95), at(0.99), at(1), parts)
 	return nil
 }
