@@ -344,10 +344,8 @@ func (m *maxScore) collectOne(c *cursor, from, to uint32, rest float64) {
 // lists after it add no more than rest.
 func (m *maxScore) lookUp(c *bounded, rest float64) {
 	codes, floor := m.part.codes, m.best.floor
-	m.dropBelow(floor - rest - float64(c.limit))
 	if m.mayMeet(c.cursor) {
-		m.meet(c.cursor)
-		m.dropBelow(floor - rest)
+		m.meet(c.cursor, rest)
 		return
 	}
 	kept := 0
@@ -374,18 +372,15 @@ const meetPostings = 12
 // the candidates up.
 func (m *maxScore) mayMeet(c *cursor) bool {
 	n := len(m.found)
-	if n == 0 {
-		return false
-	}
 	span := m.found[n-1].doc - m.found[0].doc
 	return span < windowLen &&
 		uint64(span)*uint64(c.list.df) < meetPostings*uint64(n)*uint64(c.list.documents)
 }
 
-// meet adds the share of a list to the candidates by going through its postings, where the candidates are within
-// windowLen. It has no branches that depend on which documents meet.
-func (m *maxScore) meet(c *cursor) {
-	codes := m.part.codes
+// meet is lookUp by going through the postings of the list, where the candidates are within windowLen. It has no
+// branches that depend on which documents meet.
+func (m *maxScore) meet(c *cursor, rest float64) {
+	codes, floor := m.part.codes, m.best.floor
 	first, end := m.found[0].doc, m.found[len(m.found)-1].doc+1
 	for i, f := range m.found {
 		m.numbers[(f.doc-first)%windowLen] = uint16(i) + 1
@@ -405,17 +400,11 @@ func (m *maxScore) meet(c *cursor) {
 		}
 		c.at, c.doc = at-1, docs[at-1]
 	}
-	for _, f := range m.found {
-		m.numbers[(f.doc-first)%windowLen] = 0
-	}
-}
-
-// dropBelow drops candidates whose sums are not above a bound.
-func (m *maxScore) dropBelow(bound float64) {
 	kept := 0
 	for _, f := range m.found {
+		m.numbers[(f.doc-first)%windowLen] = 0
 		m.found[kept] = f
-		kept += winning(f.sum, bound)
+		kept += winning(f.sum+rest, floor)
 	}
 	m.found = m.found[:kept]
 }
