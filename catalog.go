@@ -22,6 +22,8 @@ type catalog struct {
 	Version int                   `json:"version"`
 	Roots   []catalogRoot         `json:"roots"`
 	Skips   map[string]skipRecord `json:"skips"`
+
+	kept []byte // what it was read from; nil for none
 }
 
 // catalogRoot is a file or folder a user named.
@@ -67,7 +69,9 @@ func (x *Index) readCatalog() (*catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open index %q: %w", x.dir, public(err))
 	}
-	return catalogOf(content), nil
+	c := catalogOf(content)
+	c.kept = content
+	return c, nil
 }
 
 // catalogOf is the catalog that was kept; a missing or unreadable one is empty, for it is advice.
@@ -120,10 +124,10 @@ func (c *catalog) encode() ([]byte, error) {
 	return append(body, catalogSumField+catalogSum(body)+catalogSumEnd...), nil
 }
 
-// saveCatalog replaces the catalog of the index.
+// saveCatalog replaces the catalog of the index, unless it is as it was.
 func (x *Index) saveCatalog(ctx context.Context, c *catalog) error {
 	content, err := c.encode()
-	if err == nil {
+	if err == nil && !bytes.Equal(content, c.kept) {
 		err = x.storage.SaveCatalog(ctx, content)
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"evident/document"
 	"evident/internal/heatmap"
 	"evident/internal/picture"
 	"evident/store"
@@ -85,7 +86,7 @@ func (l *lastPhoto) open(path string, o PhotoOptions) (*Photo, error) {
 	}
 	if kept.Width*kept.Height <= lastPixelsMax {
 		l.mu.Lock()
-		l.path, l.stat, l.photo = path, store.NewFileStat(info), kept
+		l.path, l.stat, l.photo = path, document.NewFileStat(info), kept
 		l.mu.Unlock()
 	}
 	own := *kept

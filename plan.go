@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"evident/document"
@@ -32,10 +34,11 @@ func (p *plan) changes() bool { return len(p.read)+len(p.gone) > 0 }
 
 // plan compares the files under roots with what the index holds.
 func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptions) (*plan, error) {
-	stored, err := x.files(ctx)
+	stored, end, err := x.survey(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer end()
 	data, err := x.ownFolder()
 	if err != nil {
 		return nil, fmt.Errorf("index into %q: %w", x.dir, err)
@@ -46,32 +49,29 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 	}
 	p := &plan{}
 	skips := map[string]bool{} // that are in the catalogue, and there still
-	for path, err := range document.Walk(ctx, roots, document.WalkOptions{Hidden: o.Hidden}) {
+	for found, err := range document.Walk(ctx, roots, document.WalkOptions{Hidden: o.Hidden}) {
+		path := found.Path
 		var skip *document.SkipError
-		switch {
-		case errors.As(err, &skip):
-			p.skipped = append(p.skipped, Skipped{Path: path, Reason: skip.Reason})
-			delete(stored, path)
-			skips[path] = true
-			continue
-		case err != nil:
+		if err != nil && !errors.As(err, &skip) {
 			return nil, fmt.Errorf("index %w", err)
-		case data != "" && within(path, data):
+		}
+		if data != "" && within(path, data) {
 			continue // our own files
 		}
-		was, known := stored[path]
-		delete(stored, path) // and so the rest is what is gone
-		if _, skipped := c.Skips[path]; skipped {
+		was, known, err := stored.Meet(path) // and so what is missed is what is gone
+		if err != nil {
+			return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+		}
+		if _, skipped := c.Skips[path]; skipped || skip != nil {
 			skips[path] = true
 		}
-		info, err := os.Stat(path)
-		if err != nil {
-			p.skipped = append(p.skipped, Skipped{Path: path, Reason: "cannot be read"})
+		if skip != nil {
+			p.skipped = append(p.skipped, Skipped{Path: path, Reason: skip.Reason})
 			continue
 		}
-		file := plannedFile{path: path, stat: store.NewFileStat(info), known: known}
+		file := plannedFile{path: path, stat: found.Stat, known: known}
 		switch reason, ok := c.skipped(file, o); {
-		case known && was.Same(info) && !otherModel[path]:
+		case known && was.SameAs(found.Stat) && !otherModel[path]:
 			p.unchanged++
 		case !known && ok:
 			p.skipped = append(p.skipped, Skipped{Path: path, Reason: reason})
@@ -80,7 +80,11 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 			p.bytes += file.stat.Size
 		}
 	}
-	p.gone = gone(stored, roots, p.skipped)
+	missed, err := stored.Missed()
+	if err != nil {
+		return nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	p.gone = gone(missed, roots, p.skipped)
 	for path := range c.Skips {
 		if !skips[path] && withinAny(path, roots) {
 			delete(c.Skips, path)
@@ -88,6 +92,40 @@ func (x *Index) plan(ctx context.Context, roots []string, c *catalog, o AddOptio
 	}
 	return p, nil
 }
+
+// survey compares what an index holds with the files that there are; package store says what each method does.
+type survey interface {
+	Meet(path string) (was store.FileStat, known bool, err error)
+	Missed() ([]string, error)
+}
+
+// survey begins to compare; end is to be called after it.
+func (x *Index) survey(ctx context.Context) (s survey, end func(), err error) {
+	snapshot, err := x.storage.Snapshot(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	if now, ok := snapshot.(*store.Snapshot); ok {
+		return now.Survey(), snapshot.Release, nil
+	}
+	files, err := snapshot.Files()
+	if err != nil {
+		snapshot.Release()
+		return nil, nil, fmt.Errorf("read index %q: %w", x.dir, public(err))
+	}
+	return mapSurvey(files), snapshot.Release, nil
+}
+
+// mapSurvey is a [survey] of documents by path, out of which what is met is taken.
+type mapSurvey map[string]store.FileStat
+
+func (m mapSurvey) Meet(path string) (was store.FileStat, known bool, err error) {
+	was, known = m[path]
+	delete(m, path)
+	return was, known, nil
+}
+
+func (m mapSurvey) Missed() ([]string, error) { return slices.Sorted(maps.Keys(m)), nil }
 
 // files returns what each document's file looked like when it was read, by path.
 func (x *Index) files(ctx context.Context) (map[string]store.FileStat, error) {
@@ -111,11 +149,11 @@ func (x *Index) ownFolder() (string, error) {
 	return filepath.Abs(x.dir)
 }
 
-// gone returns what of the stored paths that were not met lies below roots. What lies below a folder that could not
+// gone returns which of the stored paths that were not met lie below roots. What lies below a folder that could not
 // be read is not gone for all we know.
-func gone(stored map[string]store.FileStat, roots []string, skipped []Skipped) []string {
+func gone(missed, roots []string, skipped []Skipped) []string {
 	var paths []string
-	for path := range stored {
+	for _, path := range missed {
 		if !withinAny(path, roots) {
 			continue
 		}

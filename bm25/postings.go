@@ -269,10 +269,7 @@ func (l *list) open(block int) (b packedBlock, ok bool) {
 	b.gaps, b.counts = data[at:], data[counts:]
 	if b.gapWidth == asBitmap {
 		b.gaps = data[at:counts]
-		set := 0
-		for _, bits8 := range b.gaps {
-			set += bits.OnesCount8(bits8)
-		}
+		set := onesBefore(data[at:], 8*gapBytes)
 		top := (b.last - b.base) % 8
 		return b, !b.single && set == b.n && b.gaps[len(b.gaps)-1]>>top == 1
 	}

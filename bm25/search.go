@@ -124,6 +124,8 @@ type maxScore struct {
 	localLimits []float64
 	window      window
 	found       []candidate
+	numbers     [windowLen]uint16 // of candidates by document, one higher; zero but while a list is met
+	met         [blockLen]meeting
 }
 
 // bounded is a cursor and its highest score within the window.
@@ -137,6 +139,9 @@ type candidate struct {
 	doc uint32
 	sum float64
 }
+
+// meeting is a candidate that is in a block, and where in it.
+type meeting struct{ number, at uint16 }
 
 // windowLen is the most documents whose scores are added up at once.
 const windowLen = 4096
@@ -226,23 +231,15 @@ func (m *maxScore) next() uint32 {
 	return doc
 }
 
-// windowMin is the length below which a window is not worth its bounds.
-const windowMin = 512
-
-// windowEnd chooses a window from a document on: to the end of the first block of an essential list
-// that ends, but neither too short nor, where several lists are added up, too long.
+// windowEnd chooses a window from a document on: as long as can be where several lists are added up, for shorter ones
+// are not worth their bounds; to the end of the block where one list is essential.
 func (m *maxScore) windowEnd(from uint32) uint32 {
-	to := m.part.documents
-	for _, c := range m.order[m.essential:] {
-		if c.doc != noDoc {
-			c.skipTo(max(from, c.doc))
-			to = min(to, max(c.blockLast, c.blockLast+1))
-		}
-	}
 	if m.essential+1 < len(m.order) {
-		to = min(max(to, min(from+windowMin, m.part.documents)), from+windowLen)
+		return min(from+windowLen, m.part.documents)
 	}
-	return to
+	c := m.order[m.essential]
+	c.skipTo(from)
+	return min(m.part.documents, max(c.blockLast, c.blockLast+1))
 }
 
 // smallShare is the share of the threshold below which lists, all of them together, are bounded by their limits
@@ -347,7 +344,10 @@ func (m *maxScore) collectOne(c *cursor, from, to uint32, rest float64) {
 // lists after it add no more than rest.
 func (m *maxScore) lookUp(c *bounded, rest float64) {
 	codes, floor := m.part.codes, m.best.floor
-	m.dropBelow(floor - rest - float64(c.limit))
+	if m.mayMeet(c.cursor) {
+		m.meet(c.cursor, rest)
+		return
+	}
 	kept := 0
 	for _, f := range m.found {
 		if c.doc < f.doc || c.doc == f.doc && !c.on {
@@ -365,12 +365,46 @@ func (m *maxScore) lookUp(c *bounded, rest float64) {
 	m.found = m.found[:kept]
 }
 
-// dropBelow drops candidates whose sums are not above a bound.
-func (m *maxScore) dropBelow(bound float64) {
+// meetPostings is how many postings are gone through in the time in which one candidate is looked up.
+const meetPostings = 12
+
+// mayMeet says whether going through the postings from the first candidate to the last takes less time than looking
+// the candidates up.
+func (m *maxScore) mayMeet(c *cursor) bool {
+	n := len(m.found)
+	span := m.found[n-1].doc - m.found[0].doc
+	return span < windowLen &&
+		uint64(span)*uint64(c.list.df) < meetPostings*uint64(n)*uint64(c.list.documents)
+}
+
+// meet is lookUp by going through the postings of the list, where the candidates are within windowLen. It has no
+// branches that depend on which documents meet.
+func (m *maxScore) meet(c *cursor, rest float64) {
+	codes, floor := m.part.codes, m.best.floor
+	first, end := m.found[0].doc, m.found[len(m.found)-1].doc+1
+	for i, f := range m.found {
+		m.numbers[(f.doc-first)%windowLen] = uint16(i) + 1
+	}
+	for c.seek(first); c.doc < end; c.seek(c.doc + 1) {
+		c.unpack()
+		docs := c.docs[:c.packed.n]
+		at, n := c.at, 0
+		for ; at < len(docs) && docs[at] < end; at++ {
+			number := m.numbers[(docs[at]-first)%windowLen]
+			m.met[n%blockLen] = meeting{number, uint16(at)}
+			n += int((uint32(number) + math.MaxUint16) >> 16) // 1 but for 0
+		}
+		for _, here := range m.met[:n] {
+			f := &m.found[here.number-1]
+			f.sum += float64(c.weight.score(c.tfAt(int(here.at)), codes[f.doc]))
+		}
+		c.at, c.doc = at-1, docs[at-1]
+	}
 	kept := 0
 	for _, f := range m.found {
+		m.numbers[(f.doc-first)%windowLen] = 0
 		m.found[kept] = f
-		kept += winning(f.sum, bound)
+		kept += winning(f.sum+rest, floor)
 	}
 	m.found = m.found[:kept]
 }

@@ -146,17 +146,17 @@ func TestGoDocuments(t *testing.T) {
 		t.Skipf("the documents of Go are absent: %v", err)
 	}
 	read := 0
-	for path, err := range Walk(context.Background(), []string{root}, WalkOptions{}) {
+	for file, err := range Walk(context.Background(), []string{root}, WalkOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := Read(context.Background(), path, ReadOptions{})
+		d, err := Read(context.Background(), file.Path, ReadOptions{})
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		if len(checkPassages(t, d, PassageOptions{})) == 0 {
-			t.Errorf("%s: no passages", path)
+			t.Errorf("%s: no passages", file.Path)
 		}
 		read++
 	}

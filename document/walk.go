@@ -8,7 +8,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // WalkOptions tunes [Walk].
@@ -22,17 +21,23 @@ var skippedFolders = map[string]bool{
 	"__pycache__": true, "__MACOSX": true,
 }
 
+// File is a file that [Walk] has met.
+type File struct {
+	Path string
+	Stat FileStat // without a hash
+}
+
 // Walk yields every file under the named paths: paths in the order given, what is in a folder by
 // name, each file once. Named files and folders are visited whatever they are called. Below a named
 // folder these are left out: hidden files and folders (see [WalkOptions]), version control and
 // package folders such as .git and node_modules, lock files of office programs ("~$…"). Links to
 // files are followed; links to folders are followed only when named, so there are no loops.
 //
-// With a nil error the path is a file to read. A [*SkipError] tells of one file or folder that
+// With a nil error there is a file to read. A [*SkipError] tells of one file or folder that
 // cannot be read, and the walk goes on. Any other error concerns a named path that is not there (it
-// is [fs.ErrNotExist]), or ctx, with which the walk ends.
-func Walk(ctx context.Context, paths []string, opts WalkOptions) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+// is [fs.ErrNotExist]), or ctx, with which the walk ends. With an error only the path is set.
+func Walk(ctx context.Context, paths []string, opts WalkOptions) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
 		w := &walk{ctx: ctx, opts: opts, yield: yield}
 		if len(paths) > 1 { // below one path nothing is met twice
 			w.seen = make(map[string]bool)
@@ -49,7 +54,7 @@ type walk struct {
 	ctx   context.Context
 	opts  WalkOptions
 	seen  map[string]bool // nil for a single path
-	yield func(string, error) bool
+	yield func(File, error) bool
 }
 
 // named visits a path the caller named. It returns false when the walk is to end.
@@ -58,26 +63,32 @@ func (w *walk) named(path string) bool {
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			if _, err := os.Lstat(path); err == nil {
-				return w.yield(path, &SkipError{Path: path, Reason: "link to nothing"})
+				return w.skip(path, "link to nothing")
 			}
-			return w.yield(path, fmt.Errorf("%s: %w", path, fs.ErrNotExist))
+			return w.fail(path, fmt.Errorf("%s: %w", path, fs.ErrNotExist))
 		}
-		return w.yield(path, readError(path, err))
+		return w.fail(path, readError(path, err))
 	}
 	if info.IsDir() {
 		return w.folder(path)
 	}
-	return w.file(path, info.Mode())
+	return w.file(path, look{mode: info.Mode(), stat: NewFileStat(info)})
 }
 
-func (w *walk) file(path string, mode fs.FileMode) bool {
+func (w *walk) fail(path string, err error) bool { return w.yield(File{Path: path}, err) }
+
+func (w *walk) skip(path, reason string) bool {
+	return w.fail(path, &SkipError{Path: path, Reason: reason})
+}
+
+func (w *walk) file(path string, l look) bool {
 	if w.again(path) {
 		return true
 	}
-	if !mode.IsRegular() {
-		return w.yield(path, &SkipError{Path: path, Reason: "not a regular file"})
+	if !l.mode.IsRegular() {
+		return w.skip(path, "not a regular file")
 	}
-	return w.yield(path, nil)
+	return w.yield(File{path, l.stat}, nil)
 }
 
 // again says whether a path was met before, and notes it.
@@ -92,47 +103,41 @@ func (w *walk) again(path string) bool {
 
 func (w *walk) folder(path string) bool {
 	if err := w.ctx.Err(); err != nil {
-		w.yield(path, err)
+		w.fail(path, err)
 		return false
 	}
 	if w.again(path) {
 		return true
 	}
-	entries, err := os.ReadDir(path)
-	if err != nil && !w.yield(path, readError(path, err)) {
+	entries, err := w.list(path)
+	if err != nil && !w.fail(path, readError(path, err)) {
 		return false
 	}
-	for _, entry := range entries {
-		name := entry.Name()
-		if !w.opts.Hidden && strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") {
-			continue
-		}
-		if entry.IsDir() && skippedFolders[name] {
-			continue
-		}
-		if !w.entry(filepath.Join(path, name), entry) {
+	inside := path
+	if !os.IsPathSeparator(path[len(path)-1]) {
+		inside += string(os.PathSeparator)
+	}
+	for i := range entries {
+		if !w.entry(inside+entries[i].name, &entries[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func (w *walk) entry(path string, entry fs.DirEntry) bool {
-	if entry.IsDir() {
+func (w *walk) entry(path string, e *entry) bool {
+	link := e.kind&fs.ModeSymlink != 0
+	switch {
+	case e.kind.IsDir():
 		return w.folder(path)
+	case link && errors.Is(e.err, fs.ErrNotExist):
+		return w.skip(path, "link to nothing")
+	case errors.Is(e.err, fs.ErrNotExist):
+		return w.skip(path, "cannot be read") // it went after the folder was read
+	case e.err != nil:
+		return w.fail(path, readError(path, e.err))
+	case link && e.mode.IsDir():
+		return true
 	}
-	mode := entry.Type()
-	if mode&fs.ModeSymlink != 0 {
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return w.yield(path, &SkipError{Path: path, Reason: "link to nothing"})
-		case err != nil:
-			return w.yield(path, readError(path, err))
-		case info.IsDir():
-			return true
-		}
-		mode = info.Mode()
-	}
-	return w.file(path, mode)
+	return w.file(path, e.look)
 }

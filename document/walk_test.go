@@ -3,6 +3,7 @@ package document
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,7 +20,11 @@ func walked(t *testing.T, dir string, names []string, opts WalkOptions) string {
 	for _, name := range names {
 		paths = append(paths, filepath.Join(dir, name))
 	}
-	for path, err := range Walk(context.Background(), paths, opts) {
+	for file, err := range Walk(context.Background(), paths, opts) {
+		path := file.Path
+		if info, statErr := os.Stat(path); err == nil && (statErr != nil || file.Stat != NewFileStat(info)) {
+			t.Errorf("%s was seen as %+v, not as it is, %v", path, file.Stat, statErr)
+		}
 		name, relErr := filepath.Rel(dir, path)
 		if relErr != nil {
 			t.Fatal(relErr)
@@ -97,6 +102,20 @@ func TestWalk(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
 		})
+	}
+}
+
+// TestWalkLargeFolder: files that are looked at in parallel come in order, each as it is.
+func TestWalkLargeFolder(t *testing.T) {
+	dir := t.TempDir()
+	var want []string
+	for n := range 3*looksAtOnce + 1 {
+		name := fmt.Sprintf("%05d.txt", n)
+		write(t, dir, name, strings.Repeat("x", n%7))
+		want = append(want, name)
+	}
+	if got := walked(t, dir, []string{"."}, WalkOptions{}); got != strings.Join(want, "\n") {
+		t.Errorf("got %q", got)
 	}
 }
 

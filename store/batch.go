@@ -44,7 +44,8 @@ type batch struct {
 	headings []byte // strings
 
 	countPictures sync.Once
-	pictures      map[uint32]bool // documents that are pictures
+	pictures      []uint32 // documents that are pictures, rising
+	paths         pathTable
 }
 
 // openBatch maps a batch file and checks everything but texts and postings, which are checked when
@@ -164,30 +165,41 @@ func (b *batch) release() {
 	}
 }
 
-// isPicture says whether a document is a picture. A record that cannot be read is not one: whoever
+// picturesOf returns the documents that are pictures. A record that cannot be read is not one: whoever
 // reads it will say so.
-func (b *batch) isPicture(doc uint32) bool {
+func (b *batch) picturesOf() []uint32 {
 	b.countPictures.Do(func() {
 		for doc := range b.documents {
-			if r, err := b.record(doc); err == nil && isPictureFormat(r.format) {
-				if b.pictures == nil {
-					b.pictures = map[uint32]bool{}
-				}
-				b.pictures[doc] = true
+			if h, err := b.head(doc); err == nil && isPictureFormat(string(h.format)) {
+				b.pictures = append(b.pictures, doc)
 			}
 		}
 	})
-	return b.pictures[doc]
+	return b.pictures
+}
+
+// encoded returns the record of a document as it is stored; nothing where it lies outside.
+func (b *batch) encoded(doc uint32) []byte {
+	start := binary.LittleEndian.Uint32(b.offsets[4*doc:])
+	end := binary.LittleEndian.Uint32(b.offsets[4*doc+4:])
+	if start > end || uint64(end) > uint64(len(b.records)) {
+		return nil // which is no record
+	}
+	return b.records[start:end]
+}
+
+// head decodes the beginning of the record of a document.
+func (b *batch) head(doc uint32) (recordHead, error) {
+	h, err := parseRecordHead(b.encoded(doc))
+	if err != nil {
+		return recordHead{}, damaged(b.path, "%v", err)
+	}
+	return h, nil
 }
 
 // record decodes the record of a document.
 func (b *batch) record(doc uint32) (record, error) {
-	start := binary.LittleEndian.Uint32(b.offsets[4*doc:])
-	end := binary.LittleEndian.Uint32(b.offsets[4*doc+4:])
-	if start > end || uint64(end) > uint64(len(b.records)) {
-		return record{}, damaged(b.path, "%v", errRecord)
-	}
-	r, err := parseRecord(b.records[start:end])
+	r, err := parseRecord(b.encoded(doc))
 	if err != nil {
 		return record{}, damaged(b.path, "%v", err)
 	}

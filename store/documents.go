@@ -11,14 +11,10 @@ type StoredDocument struct {
 // Documents returns all documents that have passages, in the order in which they were put.
 func (s *Snapshot) Documents() ([]StoredDocument, error) {
 	var documents []StoredDocument
-	batch := map[string]uint32{}
-	for i, entry := range s.manifest.Batches {
-		batch[entry.File] = s.bases[i]
-	}
-	err := s.eachLive(func(at place, r *record) {
+	err := s.eachLive(func(batch int, r *record) {
 		if r.passageCount > 0 {
 			documents = append(documents, StoredDocument{
-				Path: r.path, SHA256: r.hash(), First: s.ID(batch[at.file] + r.passages), Passages: int(r.passageCount),
+				Path: r.path, SHA256: r.hash(), First: s.ID(s.bases[batch] + r.passages), Passages: int(r.passageCount),
 			})
 		}
 	})

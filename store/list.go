@@ -19,7 +19,7 @@ type Entry struct {
 func (s *Snapshot) Entries() ([]Entry, error) {
 	var entries []Entry
 	var bad error
-	err := s.eachLive(func(_ place, r *record) {
+	err := s.eachLive(func(_ int, r *record) {
 		e := Entry{
 			Path: r.path, Format: r.format, Title: r.title,
 			SHA256: r.hash(), TextBytes: int(r.textLen),

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sort"
 
 	"evident/bm25"
 	"evident/internal/durable"
@@ -43,6 +44,12 @@ type batchEntry struct {
 
 // docRange is a half-open range of documents within a batch.
 type docRange = durable.Range
+
+// isDeleted says whether a document was replaced or removed since.
+func (b *batchEntry) isDeleted(doc uint32) bool {
+	i := sort.Search(len(b.Deleted), func(i int) bool { return b.Deleted[i][1] > doc })
+	return i < len(b.Deleted) && b.Deleted[i][0] <= doc
+}
 
 func (m *manifest) params() bm25.Params { return bm25.Params{K1: m.K1, B: m.B} }
 

@@ -87,20 +87,7 @@ func (w *Writer) merge(from, to int) error {
 		return err
 	}
 	batches := slices.Clone(w.base.manifest.Batches)
-	if err := w.publish(slices.Replace(batches, from, to, entry)); err != nil {
-		return err
-	}
-	return w.relocate(entry.File)
-}
-
-// relocate notes where the documents of a merged batch are now.
-func (w *Writer) relocate(file string) error {
-	for i, b := range w.base.manifest.Batches {
-		if b.File == file {
-			return w.base.eachLiveOf(i, func(at place, r *record) { w.live[r.path] = at })
-		}
-	}
-	return nil // nothing was left of it
+	return w.publish(slices.Replace(batches, from, to, entry))
 }
 
 // copy adds the live documents of a batch, after checking their texts.

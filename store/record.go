@@ -58,6 +58,25 @@ func parseRecord(data []byte) (record, error) {
 	return r, nil
 }
 
+// recordHead is the beginning of a record, for a look at very many: nothing is copied.
+type recordHead struct {
+	path, format []byte
+	stat         FileStat // without its hash
+}
+
+// parseRecordHead decodes the beginning of a record.
+func parseRecordHead(data []byte) (recordHead, error) {
+	d := decoder{data: data}
+	h := recordHead{path: d.bytes(), format: d.bytes()}
+	d.bytes() // the title
+	d.bytes() // the hash
+	h.stat.Size, h.stat.MTimeNS, h.stat.Inode = d.varint(), d.varint(), d.uvarint()
+	if d.failed {
+		return recordHead{}, errRecord
+	}
+	return h, nil
+}
+
 // hash is the stored text's SHA-256 in hex.
 func (r *record) hash() string { return hex.EncodeToString(r.textHash[:]) }
 
@@ -204,4 +223,6 @@ func (d *decoder) take(n int) []byte {
 	return taken
 }
 
-func (d *decoder) string() string { return string(d.take(int(d.count()))) }
+func (d *decoder) bytes() []byte { return d.take(int(d.count())) }
+
+func (d *decoder) string() string { return string(d.bytes()) }

@@ -216,7 +216,7 @@ func (r *repair) writer(held *filelock.Lock) (*Writer, error) {
 	base.refs.Add(1) // one for the writer, one for the store
 	return &Writer{
 		store: &Store{dir: r.dir, fs: r.disk, current: base}, lock: held, base: base,
-		live: map[string]place{}, deleted: map[string][]bool{}, nextFile: m.NextFile,
+		fresh: map[string]place{}, deleted: map[string][]bool{}, nextFile: m.NextFile,
 	}, nil
 }
 

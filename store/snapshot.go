@@ -3,10 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"evident/bm25"
@@ -55,16 +53,6 @@ type Snapshot struct {
 	bases    []uint32 // by batch: number of its first passage
 	index    *bm25.Index
 	refs     atomic.Int32
-
-	pathsOnce sync.Once
-	paths     map[string]place
-	pathsErr  error
-}
-
-// place is where a live document is.
-type place struct {
-	file string // name of the batch
-	doc  uint32 // number in it
 }
 
 // openSnapshot maps the batches that m names, except those that are open already.
@@ -197,51 +185,34 @@ func (s *Snapshot) PassagesOf(path string) ([]PassageID, error) {
 
 // find returns the batch that holds the document of a path, and its record.
 func (s *Snapshot) find(path string) (batch int, r *record, err error) {
-	places, err := s.places()
-	if err != nil {
-		return 0, nil, err
-	}
-	at, ok := places[path]
-	if !ok {
-		return 0, nil, fmt.Errorf("document %q: %w", path, ErrNotFound)
-	}
-	batch = slices.IndexFunc(s.manifest.Batches, func(b batchEntry) bool { return b.File == at.file })
-	found, err := s.batches[batch].record(at.doc)
-	return batch, &found, err
-}
-
-// places says where the live document of each path is. It is built when it is first needed.
-func (s *Snapshot) places() (map[string]place, error) {
-	s.pathsOnce.Do(func() {
-		s.paths = map[string]place{}
-		s.pathsErr = s.eachLive(func(at place, r *record) { s.paths[r.path] = at })
-	})
-	return s.paths, s.pathsErr
-}
-
-// eachLive calls yield with every live document.
-func (s *Snapshot) eachLive(yield func(at place, r *record)) error {
-	for i := range s.batches {
-		if err := s.eachLiveOf(i, yield); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eachLiveOf calls yield with every live document of one batch.
-func (s *Snapshot) eachLiveOf(batch int, yield func(at place, r *record)) error {
-	b, entry := s.batches[batch], &s.manifest.Batches[batch]
-	deleted := durable.Flags(entry.Deleted, entry.Documents)
-	for doc := range b.documents {
-		if deleted[doc] {
-			continue
-		}
-		r, err := b.record(doc)
+	for i, b := range s.batches {
+		doc, found, err := b.find(path, s.manifest.Batches[i].isDeleted)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
-		yield(place{entry.File, doc}, &r)
+		if found {
+			r, err := b.record(doc)
+			return i, &r, err
+		}
+	}
+	return 0, nil, fmt.Errorf("document %q: %w", path, ErrNotFound)
+}
+
+// eachLive calls yield with every live document and the number of its batch.
+func (s *Snapshot) eachLive(yield func(batch int, r *record)) error {
+	for i, b := range s.batches {
+		entry := &s.manifest.Batches[i]
+		deleted := durable.Flags(entry.Deleted, entry.Documents)
+		for doc := range b.documents {
+			if deleted[doc] {
+				continue
+			}
+			r, err := b.record(doc)
+			if err != nil {
+				return err
+			}
+			yield(i, &r)
+		}
 	}
 	return nil
 }
@@ -253,7 +224,7 @@ func (s *Snapshot) Files() (map[string]FileStat, error) {
 		n += int(s.manifest.Batches[i].Documents)
 	}
 	files := make(map[string]FileStat, n)
-	err := s.eachLive(func(_ place, r *record) { files[r.path] = r.stat })
+	err := s.eachLive(func(_ int, r *record) { files[r.path] = r.stat })
 	return files, err
 }
 
@@ -262,16 +233,14 @@ func (s *Snapshot) Stats() Stats {
 	stats := Stats{Passages: s.index.Live(), Batches: len(s.batches), Generation: s.Generation()}
 	for i, b := range s.batches {
 		entry := &s.manifest.Batches[i]
-		deleted := durable.Flags(entry.Deleted, entry.Documents)
-		for doc, gone := range deleted {
-			if !gone {
-				stats.Documents++
-				if b.isPicture(uint32(doc)) {
-					stats.Documents--
-					stats.Pictures++
-				}
+		pictures := 0
+		for _, doc := range b.picturesOf() {
+			if !entry.isDeleted(doc) {
+				pictures++
 			}
 		}
+		stats.Documents += liveDocuments(*entry) - pictures
+		stats.Pictures += pictures
 		stats.Bytes += int64(len(b.data))
 	}
 	return stats
@@ -287,7 +256,7 @@ type StoredPicture struct {
 func (s *Snapshot) Pictures() ([]StoredPicture, error) {
 	var pictures []StoredPicture
 	var bad error
-	err := s.eachLive(func(_ place, r *record) {
+	err := s.eachLive(func(_ int, r *record) {
 		if bad != nil || !isPictureFormat(r.format) {
 			return
 		}

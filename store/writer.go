@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -30,13 +29,19 @@ type Writer struct {
 	err   error // of an earlier step: the writer is of no use any more
 
 	base     *Snapshot         // what the last commit left
-	live     map[string]place  // where each path's document is, uncommitted ones included
+	fresh    map[string]place  // where each path's document is that is not committed
 	deleted  map[string][]bool // by batch file: its deleted documents, where that has changed
 	closed   []batchEntry      // new batches that are complete
 	open     *batchWriter      // the new batch being written; nil when it is empty
 	builder  *bm25.Builder
 	nextFile int
 	changed  bool
+}
+
+// place is where a document is.
+type place struct {
+	file string // name of the batch
+	doc  uint32 // number in it
 }
 
 // Writer takes the lock and returns a writer at the newest generation, or a [*LockedError]. Close
@@ -46,7 +51,7 @@ func (s *Store) Writer() (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{store: s, lock: held, deleted: map[string][]bool{}}
+	w := &Writer{store: s, lock: held, fresh: map[string]place{}, deleted: map[string][]bool{}}
 	if _, err = s.Refresh(); err == nil {
 		w.base, err = s.Snapshot()
 	}
@@ -68,9 +73,10 @@ func (w *Writer) begin() error {
 		return damaged(filepath.Join(w.store.dir, manifestName),
 			"it is older than its copy, or of another index")
 	}
-	places, err := w.base.places()
-	if err != nil {
-		return err
+	for _, b := range w.base.batches {
+		if _, err := b.pathTable(); err != nil {
+			return err
+		}
 	}
 	if err := w.store.fs.SyncFolder(w.store.dir); err != nil {
 		return err
@@ -80,7 +86,6 @@ func (w *Writer) begin() error {
 		w.base.manifest.writeCopy(w.store.fs, w.store.dir)
 	}
 	w.nextFile = w.base.manifest.NextFile
-	w.live = maps.Clone(places)
 	return nil
 }
 
@@ -137,8 +142,10 @@ func (w *Writer) put(r record, doc *document.Document, passages []document.Passa
 	for _, p := range passages {
 		w.builder.Add(indexedTexts(doc, p)...)
 	}
-	w.remove(doc.Path)
-	w.live[doc.Path] = place{filepath.Base(w.open.path), number}
+	if _, err := w.remove(doc.Path); err != nil {
+		return err
+	}
+	w.fresh[doc.Path] = place{filepath.Base(w.open.path), number}
 	w.changed = true
 	if w.builder.Postings() >= batchPostingsMax || w.open.at >= batchTextMax {
 		return w.closeBatch()
@@ -195,33 +202,50 @@ func (w *Writer) closeBatch() error {
 
 // Remove takes a document out. It reports whether there was one.
 func (w *Writer) Remove(path string) bool {
-	if w.err != nil || !w.remove(path) {
+	if w.err != nil {
 		return false
 	}
-	w.changed = true
-	return true
+	removed, err := w.remove(path)
+	if err != nil {
+		w.err = fmt.Errorf("remove %q: %w", path, err)
+		return false
+	}
+	w.changed = w.changed || removed
+	return removed
 }
 
-func (w *Writer) remove(path string) bool {
-	at, ok := w.live[path]
-	if !ok {
-		return false
+func (w *Writer) remove(path string) (removed bool, err error) {
+	if at, ok := w.fresh[path]; ok {
+		delete(w.fresh, path)
+		flags := w.deleted[at.file]
+		for int(at.doc) >= len(flags) { // a batch that is still growing
+			flags = append(flags, false)
+		}
+		flags[at.doc] = true
+		w.deleted[at.file] = flags
+		return true, nil
 	}
-	delete(w.live, path)
-	flags, ok := w.deleted[at.file]
-	if !ok {
-		for _, entry := range w.base.manifest.Batches {
-			if entry.File == at.file {
+	for i, b := range w.base.batches {
+		entry := &w.base.manifest.Batches[i]
+		flags, changed := w.deleted[entry.File]
+		dead := entry.isDeleted
+		if changed {
+			dead = func(doc uint32) bool { return flags[doc] }
+		}
+		doc, found, err := b.find(path, dead)
+		if err != nil {
+			return false, err
+		}
+		if found {
+			if !changed {
 				flags = durable.Flags(entry.Deleted, entry.Documents)
+				w.deleted[entry.File] = flags
 			}
+			flags[doc] = true
+			return true, nil
 		}
 	}
-	for int(at.doc) >= len(flags) { // a batch that is still growing
-		flags = append(flags, false)
-	}
-	flags[at.doc] = true
-	w.deleted[at.file] = flags
-	return true
+	return false, nil
 }
 
 // Commit makes all changes since the last one durable and visible, together. When it returns an
@@ -262,7 +286,9 @@ func (w *Writer) commit() error {
 	if err := w.publish(batches); err != nil {
 		return err
 	}
-	w.deleted, w.closed, w.changed = map[string][]bool{}, nil, false
+	clear(w.fresh)
+	clear(w.deleted)
+	w.closed, w.changed = nil, false
 	return nil
 }
 

@@ -410,11 +410,11 @@ func expand(ctx context.Context, arg string) (paths []string, many bool, err err
 // among them: it will be listed as skipped, with the reason.
 func picturesIn(ctx context.Context, dir string) ([]string, error) {
 	var paths []string
-	for path, err := range document.Walk(ctx, []string{dir}, document.WalkOptions{}) {
+	for file, err := range document.Walk(ctx, []string{dir}, document.WalkOptions{}) {
 		var skip *document.SkipError
 		switch {
-		case errors.As(err, &skip) || err == nil && evident.IsPhoto(path):
-			paths = append(paths, path)
+		case errors.As(err, &skip) || err == nil && evident.IsPhoto(file.Path):
+			paths = append(paths, file.Path)
 		case err != nil:
 			return nil, fmt.Errorf("read %w", err)
 		}

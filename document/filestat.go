@@ -1,4 +1,4 @@
-package store
+package document
 
 import "io/fs"
 
@@ -15,10 +15,12 @@ func NewFileStat(info fs.FileInfo) FileStat {
 	return FileStat{Size: info.Size(), MTimeNS: info.ModTime().UnixNano(), Inode: inode(info)}
 }
 
-// Same reports whether info describes a file that has not been touched since, by size, time and
-// inode. It does not read the file.
-func (s FileStat) Same(info fs.FileInfo) bool {
-	now := NewFileStat(info)
+// Same reports whether info describes a file that has not been touched since: [FileStat.SameAs].
+func (s FileStat) Same(info fs.FileInfo) bool { return s.SameAs(NewFileStat(info)) }
+
+// SameAs reports whether a file has not been touched between two looks at it, by size, time and inode. Hashes are
+// not compared.
+func (s FileStat) SameAs(now FileStat) bool {
 	return s.Size == now.Size && s.MTimeNS == now.MTimeNS &&
 		(s.Inode == now.Inode || s.Inode == 0 || now.Inode == 0)
 }
