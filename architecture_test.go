@@ -57,6 +57,7 @@ var floors = map[string]float64{
 	"internal/picture":      2,
 	"internal/pack":         2,
 	"internal/mapped":       1,
+	"internal/parallel":     1,
 	"internal/cells":        1,
 	"internal/filelock":     1,
 	"internal/durable":      1,

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"evident/efficientqa"
+	"evident/internal/parallel"
 	"evident/mix"
 	"evident/store"
 	"evident/vector"
@@ -113,14 +115,17 @@ func (s *phraseSearch) compareNearby(question string) {
 	if s.encoder.Settings.Nearby == 0 || len(words) == 0 {
 		return
 	}
-	passages := map[store.PassageID]*efficientqa.Nearby{}
+	hits := map[store.PassageID][]*phraseHit{}
 	for i := range s.hits {
-		h := &s.hits[i]
-		if passages[h.passage] == nil {
-			passages[h.passage] = efficientqa.NearbyTo(h.text, words)
-		}
-		h.found.Nearby = passages[h.passage].Score(words, h.start, h.end)
+		hits[s.hits[i].passage] = append(hits[s.hits[i].passage], &s.hits[i])
 	}
+	passages := slices.Collect(maps.Values(hits))
+	parallel.Each(len(passages), func(i int) {
+		nearby := efficientqa.NearbyTo(passages[i][0].text, words)
+		for _, h := range passages[i] {
+			h.found.Nearby = nearby.Score(words, h.start, h.end)
+		}
+	})
 	slices.SortStableFunc(s.hits, func(a, b phraseHit) int {
 		return cmp.Compare(s.encoder.Total(b.found), s.encoder.Total(a.found))
 	})

@@ -5,7 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
+
+	"evident/internal/parallel"
 )
 
 // entry is something in a folder.
@@ -50,22 +51,13 @@ func (w *walk) list(path string) ([]entry, error) {
 // looksAtOnce is how many files one goroutine looks at: each takes about a microsecond.
 const looksAtOnce = 512
 
-// lookAtAll looks at the files of an open folder, on all processors where they are many.
+// lookAtAll looks at the files of an open folder, on all cores where they are many.
 func lookAtAll(folder *os.File, entries []entry) {
-	var others sync.WaitGroup
-	defer others.Wait()
-	for len(entries) > looksAtOnce {
-		some := entries[:looksAtOnce]
-		entries = entries[looksAtOnce:]
-		others.Go(func() { lookAtSome(folder, some) })
-	}
-	lookAtSome(folder, entries)
-}
-
-func lookAtSome(folder *os.File, entries []entry) {
-	for i := range entries {
-		if e := &entries[i]; !e.kind.IsDir() {
-			e.look = lookAt(folder, e.name)
+	parallel.Each((len(entries)+looksAtOnce-1)/looksAtOnce, func(run int) {
+		for i := run * looksAtOnce; i < min((run+1)*looksAtOnce, len(entries)); i++ {
+			if e := &entries[i]; !e.kind.IsDir() {
+				e.look = lookAt(folder, e.name)
+			}
 		}
-	}
+	})
 }

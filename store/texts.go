@@ -80,7 +80,7 @@ type textReader struct {
 
 	makeDecoder sync.Once
 	decoder     *zstd.Decoder
-	last        atomic.Pointer[textChunk] // that was expanded: passages are often read in a row
+	recent      [16]atomic.Pointer[textChunk] // expanded last, by number: passages are often read in a row, by several readers
 }
 
 // textChunk is an expanded chunk.
@@ -146,8 +146,9 @@ func (t *textReader) text(start, length uint64) ([]byte, error) {
 
 // chunk expands a chunk.
 func (t *textReader) chunk(number int) ([]byte, error) {
-	if last := t.last.Load(); last != nil && last.number == number {
-		return last.text, nil
+	recent := &t.recent[number%len(t.recent)]
+	if chunk := recent.Load(); chunk != nil && chunk.number == number {
+		return chunk.text, nil
 	}
 	packed, err := t.packed(number)
 	if err != nil {
@@ -165,7 +166,7 @@ func (t *textReader) chunk(number int) ([]byte, error) {
 	if len(text) != want {
 		return nil, fmt.Errorf("chunk %d of its texts has %d bytes, not %d", number, len(text), want)
 	}
-	t.last.Store(&textChunk{number, text})
+	recent.Store(&textChunk{number, text})
 	return text, nil
 }
 

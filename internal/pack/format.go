@@ -9,10 +9,10 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"evident/internal/mapped"
+	"evident/internal/parallel"
 )
 
 // The file, as docs/format/packed-weights.md tells it.
@@ -179,20 +179,14 @@ func sectionEnd(entries []entry, i, size int) int {
 
 // verify compares all sections with their checksums, on all cores: it is the larger part of a start.
 func verify(data []byte, entries []entry) error {
-	var next, bad atomic.Int64
+	var bad atomic.Int64
 	bad.Store(-1)
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(entries)) {
-		workers.Go(func() {
-			for i := int(next.Add(1) - 1); i < len(entries); i = int(next.Add(1) - 1) {
-				e := &entries[i]
-				if crc32.Checksum(data[e.Offset:sectionEnd(entries, i, len(data))], castagnoli) != e.Checksum {
-					bad.Store(int64(i))
-				}
-			}
-		})
-	}
-	workers.Wait()
+	parallel.Each(len(entries), func(i int) {
+		e := &entries[i]
+		if crc32.Checksum(data[e.Offset:sectionEnd(entries, i, len(data))], castagnoli) != e.Checksum {
+			bad.Store(int64(i))
+		}
+	})
 	if i := bad.Load(); i >= 0 {
 		return fmt.Errorf("%w: the checksum of %q is wrong", errDamaged, entries[i].Name)
 	}
