@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,17 @@ func ask(o *options) error {
 	parts := map[string]float64{}
 	for round := range 2 { // the first one warms
 		clear(parts)
+		if round == 1 && o.profile != "" {
+			f, err := os.Create(o.profile)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+			defer pprof.StopCPUProfile()
+		}
 		for i, q := range questions {
 			begun := time.Now()
 			a, err := x.Ask(context.Background(), q.Text, evident.AskOptions{Engine: evident.EnginePhrase, Threshold: -1})

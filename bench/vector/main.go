@@ -33,7 +33,7 @@ import (
 )
 
 type options struct {
-	model, corpus, questions, from, out, index, whole string
+	model, corpus, questions, from, out, index, whole, profile string
 
 	passages, k, n int
 	noise          float64
@@ -54,6 +54,7 @@ func main() {
 	flags.StringVar(&o.out, "out", "", "folder to write")
 	flags.StringVar(&o.index, "index", "", "folder of the index")
 	flags.StringVar(&o.whole, "whole", "", "times of whole questions, a line each: phrases, p50 and p99 in ms")
+	flags.StringVar(&o.profile, "profile", "", "file for a CPU profile of ask")
 	flags.IntVar(&o.passages, "passages", 2000, "passages to encode, or to write")
 	flags.IntVar(&o.k, "k", 20, "phrases of a passage")
 	flags.IntVar(&o.n, "n", 1_000_000, "vectors to make, at most; questions to ask")
