@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -626,11 +625,8 @@ func (x *exercise) measure(t *testing.T) {
 	t.Logf("a reader keeps %.1f KB a document", float64(before.HeapAlloc-after.HeapAlloc)/float64(len(x.documents))/1e3)
 }
 
-// found is what a question finds both ways.
-type found struct {
-	words string
-	near  map[string]bool
-}
+// found is what a question finds both ways: the ten best passages by words, the ten best phrases by vectors.
+type found struct{ words, near map[string]bool }
 
 func (x *exercise) find(ctx context.Context, question int) (*found, error) {
 	words, err := x.clusterWords(ctx, x.questions[question])
@@ -638,23 +634,30 @@ func (x *exercise) find(ctx context.Context, question int) (*found, error) {
 		return nil, err
 	}
 	near, err := x.clusterVectors(ctx, question)
-	f := &found{fmt.Sprint(words.keys), map[string]bool{}}
+	f := &found{map[string]bool{}, map[string]bool{}}
+	for _, key := range words.keys {
+		f.words[key] = true
+	}
 	for _, h := range near {
 		f.near[fmt.Sprint(h.Group, h.ID)] = true
 	}
 	return f, err
 }
 
-// same says whether what is found is what was found before. The graphs of nodes are not alike, and each of them finds
-// about 996 of 1000: one phrase of ten may be another.
-func (f *found) same(before *found) bool {
-	kept := 0
-	for key := range f.near {
-		if before.near[key] {
-			kept++
+// missing is how many of the passages, and of the phrases, that were found before are not among those of now, whichever is
+// more. Nodes are not quite alike: each finds about 999 of 1000 phrases, and each has an average length of its own, a
+// thousandth apart (words_test.go), which exchanges passages of nearly equal scores.
+func (f *found) missing(before *found) int {
+	count := func(now, then map[string]bool) int {
+		n := 0
+		for key := range then {
+			if !now[key] {
+				n++
+			}
 		}
+		return n
 	}
-	return f.words == before.words && kept >= len(before.near)-1
+	return max(count(f.words, before.words), count(f.near, before.near))
 }
 
 // queriesGoOn asks while a node is killed, while it is away, and when it is back.
@@ -686,10 +689,10 @@ func (x *exercise) queriesThrough(t *testing.T, victim *node) {
 			}
 			slowest.Store(max(slowest.Load(), int64(time.Since(begun))))
 			asked.Add(1)
-			switch {
-			case !got.same(before[i]):
+			switch missing := got.missing(before[i]); {
+			case missing > 1:
 				changed.Add(1)
-			case !maps.Equal(got.near, before[i].near):
+			case missing == 1:
 				nearly.Add(1)
 			}
 		}
@@ -718,9 +721,9 @@ func (x *exercise) queriesThrough(t *testing.T, victim *node) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("of %d answers %d had another phrase among their ten", asked.Load(), nearly.Load())
-	if changed.Load() > 0 || 100*nearly.Load() > asked.Load() {
-		t.Errorf("%d of %d answers changed, %d by one phrase", changed.Load(), asked.Load(), nearly.Load())
+	t.Logf("of %d answers %d had another passage or phrase among their ten", asked.Load(), nearly.Load())
+	if changed.Load() > 0 || 50*nearly.Load() > asked.Load() {
+		t.Errorf("%d of %d answers changed, %d by one", changed.Load(), asked.Load(), nearly.Load())
 	}
 }
 

@@ -19,9 +19,11 @@ import (
 )
 
 // The vectors' graph (HNSW), in Weaviate's names. Its codes of a byte a coordinate are what is in memory;
-// what they find is compared again by the vectors themselves.
+// what they find is compared again by the vectors themselves. A question wants the thousand nearest phrases, of which many
+// are near each other: with 16 connections, 128 and 256 the ten best were found to 0.87 among 100,000, so to 0.9985 with
+// half of this ef and to 1.0000 with this (docs/cluster.md).
 var graph = map[string]any{
-	"distance": "dot", "maxConnections": 16, "efConstruction": 128, "ef": 256,
+	"distance": "dot", "maxConnections": 32, "efConstruction": 256, "ef": 1024,
 	"rq": map[string]any{"enabled": true, "bits": 8, "rescoreLimit": 64},
 }
 
