@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"evident/efficientqa"
@@ -43,6 +44,10 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 		return nil, err
 	}
 	begun := time.Now()
+	var beside sync.WaitGroup // v is in use until it is done
+	defer beside.Wait()
+	sharing := make(chan sharingWords, 1)
+	beside.Go(func() { sharing <- v.sharing(question, encoder) })
 	asked, err := encoder.Question(ctx, question)
 	if err != nil {
 		return nil, fmt.Errorf("encode question: %w", err)
@@ -71,7 +76,7 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 		return nil, err
 	}
 	s.near = s.passages(phrasePassages)
-	if err := s.compareWords(question, k); err != nil {
+	if err := s.compareWords(<-sharing, k); err != nil {
 		return nil, err
 	}
 	if err := s.view.read(s.hits); err != nil {
@@ -87,15 +92,28 @@ func (x *Index) searchPhrases(ctx context.Context, v *view, question string, k i
 	return s, nil
 }
 
+// sharingWords are the passages that share words with a question, best first.
+type sharingWords struct {
+	passages []store.Hit
+	err      error
+}
+
+// sharing finds them, which needs neither the question's vector nor what is near it.
+func (v *view) sharing(question string, encoder *phraseEncoder) (w sharingWords) {
+	if encoder.Settings.Words != 0 {
+		w.passages, w.err = v.snapshot.Search(question, efficientqa.WordPassages)
+	}
+	return w
+}
+
 // compareWords adds to the hits what their passages share with the question, and keeps the k best by both.
-func (s *phraseSearch) compareWords(question string, k int) error {
+func (s *phraseSearch) compareWords(sharing sharingWords, k int) error {
+	if sharing.err != nil {
+		return fmt.Errorf("search index %q: %w", s.view.index.dir, public(sharing.err))
+	}
 	if s.encoder.Settings.Words != 0 {
-		passages, err := s.view.snapshot.Search(question, efficientqa.WordPassages)
-		if err != nil {
-			return fmt.Errorf("search index %q: %w", s.view.index.dir, public(err))
-		}
-		lags := efficientqa.NewLags[store.PassageID](len(passages) < efficientqa.WordPassages)
-		for _, p := range passages {
+		lags := efficientqa.NewLags[store.PassageID](len(sharing.passages) < efficientqa.WordPassages)
+		for _, p := range sharing.passages {
 			lags.Add(p.Passage, float64(p.Score))
 		}
 		for i := range s.hits {

@@ -31,7 +31,12 @@ func (w *search) probe(segment int) {
 	for _, p := range order[:min(want, len(order))] {
 		w.lookAt(segment, p)
 	}
-	for _, p := range order[min(want, len(order)):] {
+	if len(w.best.lows) >= w.best.k {
+		return
+	}
+	rest := order[min(want, len(order)):]
+	slices.SortFunc(rest, byScore)
+	for _, p := range rest {
 		if len(w.best.lows) >= w.best.k {
 			return
 		}
@@ -39,8 +44,11 @@ func (w *search) probe(segment int) {
 	}
 }
 
-// nearestLists returns all lists, the want best first and in order. The others are in order by their
-// rounded scores if the query leaves groups out, and in none otherwise: then they are hardly needed.
+func byScore(a, b probed) int {
+	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.list, b.list))
+}
+
+// nearestLists returns all lists, the want best first and in order, the others with rounded scores and in none.
 func (w *search) nearestLists(s *segment, want int) []probed {
 	c := &s.lists.centroids
 	n := s.lists.len()
@@ -51,16 +59,12 @@ func (w *search) nearestLists(s *segment, want int) []probed {
 		order[i] = probed{uint32(i), float32(w.fixed.scale) * c.scale[i] * float32(sum)}
 	}
 	want = min(want, n)
-	byScore := func(a, b probed) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.list, b.list)) }
 	partition(order, want)
 	best := order[:want]
 	for i := range best {
 		best[i] = w.centroid(s, best[i].list)
 	}
 	slices.SortFunc(best, byScore)
-	if w.query.Accept != nil {
-		slices.SortFunc(order[want:], byScore)
-	}
 	return order
 }
 

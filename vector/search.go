@@ -24,8 +24,8 @@ type Query struct {
 	// Exact scans every vector, lists or not.
 	Exact bool
 
-	// Accept, if not nil, says which groups may be found. It is asked about those that would be, so
-	// it may take its time; it must give the same answer each time.
+	// Accept, if not nil, says which groups may be found. It is asked about those that would be, once in
+	// each segment, so it may take its time.
 	Accept func(group string) bool
 }
 
@@ -93,6 +93,7 @@ type search struct {
 	bits    *bitsQuery // made for the first segment with lists
 	best    collector
 	work    Work
+	answers [][]answer // of the query's Accept, by segment and group; nil where it was not asked yet
 
 	sums   sums
 	scores []float32
@@ -102,7 +103,7 @@ type search struct {
 }
 
 func newSearch(s *Snapshot, q *Query) *search {
-	w := &search{Snapshot: s, query: q, set: kernel.Active(), best: collector{k: q.K}}
+	w := &search{Snapshot: s, query: q, set: kernel.Active(), best: collector{k: q.K}, answers: make([][]answer, len(s.segments))}
 	w.rotated = make([]float32, s.rotation.padded)
 	s.rotation.apply(w.rotated, q.Vector)
 	w.fixed = newFixedQuery(w.rotated)
@@ -120,8 +121,29 @@ func (w *search) accepts(segment int, row uint32) bool {
 	if w.deleted[segment] != nil && w.deleted[segment][group] {
 		return false
 	}
-	return w.query.Accept == nil || w.query.Accept(s.key(group))
+	if w.query.Accept == nil {
+		return true
+	}
+	if w.answers[segment] == nil {
+		w.answers[segment] = make([]answer, s.groups())
+	}
+	a := &w.answers[segment][group]
+	if *a == unasked {
+		if *a = no; w.query.Accept(s.key(group)) {
+			*a = yes
+		}
+	}
+	return *a == yes
 }
+
+// answer is what Accept said of a group: many vectors of one are looked at.
+type answer uint8
+
+const (
+	unasked answer = iota
+	no
+	yes
+)
 
 // scanChunk is the number of vectors multiplied at once.
 const scanChunk = 1024
