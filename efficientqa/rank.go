@@ -162,7 +162,8 @@ func (e *Encoder) judge(a *Answer, found []Found) {
 	a.Probability = e.Settings.Calibration.Probability(a.Share, score)
 	if e.Settings.Words != 0 || e.Settings.Nearby != 0 {
 		terms[2].Details = []Explanation{
-			{Label: "vector", Value: best.Score}, {Label: "words of its passage", Value: e.Settings.Words * best.Lag},
+			{Label: "vector", Value: best.Score},
+			{Label: "words of its passage", Value: e.Settings.Words * best.Lag},
 			{Label: "words around it", Value: e.Settings.Nearby * best.Nearby},
 		}
 	}

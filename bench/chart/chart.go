@@ -68,7 +68,8 @@ func (f *Field) draw(b *strings.Builder) {
 	for power := x.low; power <= x.high; power++ {
 		at := x.at(math.Pow(10, power))
 		fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#ddd"/>`, at, at, margin, height-margin)
-		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%g</text>`+"\n", at, height-margin+16, math.Pow(10, power))
+		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">10<tspan dy="-4" font-size="8">%g</tspan></text>`+"\n",
+			at, height-margin+16, power)
 	}
 	for power := y.low; power <= y.high; power++ {
 		at := y.at(math.Pow(10, power))
