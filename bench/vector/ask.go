@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -87,19 +88,19 @@ func ask(o *options) error {
 	}
 	slices.Sort(took)
 	at := func(share float64) float64 { return took[int(share*float64(len(took)-1))] }
-	fmt.Printf("%d phrases, %d passages, %d questions: p50 %.2f, p95 %.2f, p99 %.2f, most %.2f ms; on average %v\n",
-		status.Phrases, status.Passages, len(took), at(0.5), at(0.95), at(0.99), at(1), parts)
+	fmt.Printf("%d phrases, %d passages, %d questions: p50 %.2f, p95 %.2f, p99 %.2f, most %.2f ms; on average",
+		status.Phrases, status.Passages, len(took), at(0.5), at(0.95), at(0.99), at(1))
+	for _, part := range slices.Sorted(maps.Keys(parts)) {
+		fmt.Printf(" %s %.2f", part, parts[part])
+	}
+	fmt.Println()
 	return nil
 }
 
 // curve measures searches over more and more vectors that are made from real ones by noise, and draws them beside the whole
 // questions of a file, which are measured: a line each, "phrases p50 p99".
 func curve(o *options) error {
-	queries, err := readSet(o.from, "queries.f32")
-	if err != nil {
-		return err
-	}
-	base, err := readSet(o.from, "vectors.f32")
+	base, queries, err := readSets(o.from)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("vector: ")
 	if len(os.Args) < 2 {
-		log.Fatal("usage: vector real|noise|serve|scale …")
+		log.Fatal("usage: vector real|noise|serve|scale|texts|ask|curve …")
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -116,6 +116,15 @@ func readSet(dir, name string) (*set, error) {
 	return s, nil
 }
 
+// readSets reads the vectors and the queries of a folder.
+func readSets(dir string) (vectors, queries *set, err error) {
+	if vectors, err = readSet(dir, "vectors.f32"); err != nil {
+		return nil, nil, err
+	}
+	queries, err = readSet(dir, "queries.f32")
+	return vectors, queries, err
+}
+
 // maker makes vectors near given ones: always the same for the same number.
 type maker struct {
 	base  *set
@@ -146,11 +155,7 @@ func (m *maker) vector(dst []float32, i int) {
 
 // noise writes vectors near those of another folder, and its queries.
 func noise(o *options) error {
-	base, err := readSet(o.from, "vectors.f32")
-	if err != nil {
-		return err
-	}
-	queries, err := readSet(o.from, "queries.f32")
+	base, queries, err := readSets(o.from)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,7 @@ const scaleQueries = 32
 // scale indexes vectors that are made on the way, compares every one with the queries in float32 for the
 // truth, and prints recall and CPU time for several numbers of lists.
 func scale(o *options) error {
-	base, err := readSet(o.from, "vectors.f32")
-	if err != nil {
-		return err
-	}
-	queries, err := readSet(o.from, "queries.f32")
+	base, queries, err := readSets(o.from)
 	if err != nil {
 		return err
 	}

@@ -123,11 +123,7 @@ func search(x *vector.Index, queries *set, k, lists int, exact bool) (*answer, e
 
 // serve indexes the vectors of a folder and obeys lines of standard input: "run K LISTS", "exact K".
 func serve(o *options) error {
-	vectors, err := readSet(o.from, "vectors.f32")
-	if err != nil {
-		return err
-	}
-	queries, err := readSet(o.from, "queries.f32")
+	vectors, queries, err := readSets(o.from)
 	if err != nil {
 		return err
 	}
