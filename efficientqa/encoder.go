@@ -233,7 +233,7 @@ func (e *Encoder) rows(
 		cuts := sentences(passages[w.passage])
 		var pairs []bert.Pair
 		for _, c := range candidates[i] {
-			answer, context := inside(w.tokens, c.Bytes), inside(w.tokens, surroundings(cuts, c.Bytes))
+			answer, context := tokensWithin(w.tokens, c.Bytes), tokensWithin(w.tokens, surroundings(cuts, c.Bytes))
 			pairs = append(pairs, e.model.Tokenizer().EncodePair(answer, context, e.model.TokensMax()))
 		}
 		if len(pairs) == 0 {
