@@ -214,6 +214,23 @@ func (b *batch) record(doc uint32) (record, error) {
 	return r, nil
 }
 
+// eachLive calls yield with the record of every document that is not deleted, until there is an error.
+func (b *batch) eachLive(deleted []bool, yield func(r *record) error) error {
+	for doc := range b.documents {
+		if deleted[doc] {
+			continue
+		}
+		r, err := b.record(doc)
+		if err != nil {
+			return err
+		}
+		if err := yield(&r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // text returns bytes of the stored text of a document, not checked. They must not be changed.
 func (b *batch) text(r *record, span document.ByteSpan) ([]byte, error) {
 	start, length := r.textStart+uint64(span.Start), uint64(span.Len())

@@ -92,15 +92,8 @@ func (w *Writer) merge(from, to int) error {
 
 // copy adds the live documents of a batch, after checking their texts.
 func (w *batchWriter) copy(b *batch, deleted []bool) error {
-	for doc := range b.documents {
-		if deleted[doc] {
-			continue
-		}
-		r, err := b.record(doc)
-		if err != nil {
-			return err
-		}
-		whole, err := b.document(&r)
+	return b.eachLive(deleted, func(r *record) error {
+		whole, err := b.document(r)
 		if err != nil {
 			return err
 		}
@@ -112,9 +105,6 @@ func (w *batchWriter) copy(b *batch, deleted []bool) error {
 			}
 			passages = append(passages, p)
 		}
-		if err := w.add(r, whole.Text, passages); err != nil {
-			return err
-		}
-	}
-	return nil
+		return w.add(*r, whole.Text, passages)
+	})
 }

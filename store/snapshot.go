@@ -202,16 +202,12 @@ func (s *Snapshot) find(path string) (batch int, r *record, err error) {
 func (s *Snapshot) eachLive(yield func(batch int, r *record)) error {
 	for i, b := range s.batches {
 		entry := &s.manifest.Batches[i]
-		deleted := durable.Flags(entry.Deleted, entry.Documents)
-		for doc := range b.documents {
-			if deleted[doc] {
-				continue
-			}
-			r, err := b.record(doc)
-			if err != nil {
-				return err
-			}
-			yield(i, &r)
+		err := b.eachLive(durable.Flags(entry.Deleted, entry.Documents), func(r *record) error {
+			yield(i, r)
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
