@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	mergeFactor = 8    // that many segments of one level become one, at most
+	mergeFactor = 8    // so many segments of one level, at the latest, become one
 	levelZero   = 4096 // a segment with fewer vectors is of level 0; each level is mergeFactor larger
 )
 
@@ -58,15 +58,19 @@ func (x *Index) sweepAside() {
 // level is merged when many are of that level, or when together they are of the next: commits differ in size, and small
 // segments between large ones must not stay.
 func (m *manifest) nextStep() (from, to int) {
-	for level := range levelOf(live(m.Segments)) + 1 {
-		for from = 0; from < len(m.Segments); from = max(from+1, to) {
+	levels := make([]int, len(m.Segments))
+	for i := range levels {
+		levels[i] = levelOf(m.Segments[i : i+1])
+	}
+	for level := range levelOf(m.Segments) + 1 {
+		for from = 0; from < len(levels); from = max(from+1, to) {
 			same := 0
-			for to = from; to < len(m.Segments) && levelOf(live(m.Segments[to:to+1])) <= level; to++ {
-				if levelOf(live(m.Segments[to:to+1])) == level {
+			for to = from; to < len(levels) && levels[to] <= level; to++ {
+				if levels[to] == level {
 					same++
 				}
 			}
-			if to-from > 1 && (same >= mergeFactor || levelOf(live(m.Segments[from:to])) > level) {
+			if to-from > 1 && (same >= mergeFactor || levelOf(m.Segments[from:to]) > level) {
 				return from, to
 			}
 		}
@@ -88,9 +92,10 @@ func live(segments []segmentEntry) int {
 	return n
 }
 
-func levelOf(vectors int) int {
+// levelOf is the level of segments, put together.
+func levelOf(segments []segmentEntry) int {
 	level := 0
-	for ; vectors >= levelZero; vectors /= mergeFactor {
+	for vectors := live(segments); vectors >= levelZero; vectors /= mergeFactor {
 		level++
 	}
 	return level
