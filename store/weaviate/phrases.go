@@ -20,8 +20,8 @@ import (
 
 // The vectors' graph (HNSW), in Weaviate's names. Its codes of a byte a coordinate are what is in memory;
 // what they find is compared again by the vectors themselves. A question wants the thousand nearest phrases, of which many
-// are near each other: with 16 connections, 128 and 256 the ten best were found to 0.87 among 100,000, so to 0.9985 with
-// half of this ef and to 1.0000 with this (docs/cluster.md).
+// are near each other: of the ten best among 100,000, 16 connections, 128 while building and ef 256 found 0.87, these
+// find all, and 0.9985 with half of the ef (docs/results.md).
 var graph = map[string]any{
 	"distance": "dot", "maxConnections": 32, "efConstruction": 256, "ef": 1024,
 	"rq": map[string]any{"enabled": true, "bits": 8, "rescoreLimit": 64},
